@@ -1,0 +1,233 @@
+//! Hubs, their names, and the fleet that `fleet.toml` declares, once it has been checked.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The most characters that a certificate's name may have, and so the master's domain: Let's Encrypt refuses longer
+/// common names (RFC 5280, `ub-common-name`).
+pub const DOMAIN_LIMIT: usize = 64;
+
+/// The most characters of a DNS label (RFC 1035, 2.3.4).
+pub const LABEL_LIMIT: usize = 63;
+
+/// A hub's name: a DNS label, because servers, domains and containers are named after it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HubName(String);
+
+/// Why a name cannot be a hub's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is not a DNS label: {why}")]
+pub struct BadName {
+    name: String,
+    why: &'static str,
+}
+
+impl HubName {
+    /// Checks a name. A DNS label has 1 to 63 lowercase letters, digits and hyphens, and no hyphen at either end.
+    pub fn new(name: &str) -> Result<Self, BadName> {
+        let bad = |why| Err(BadName { name: name.to_owned(), why });
+        if name.is_empty() {
+            return bad("it is empty");
+        }
+        if name.len() > LABEL_LIMIT {
+            return bad("it is longer than 63 characters");
+        }
+        if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return bad("only a-z, 0-9 and '-' can be in it");
+        }
+        if name.starts_with('-') || name.ends_with('-') {
+            return bad("it begins or ends with '-'");
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The master's domain in a project's domain, as kubespray and Jetstream2's dynamic DNS name it.
+    pub fn master_domain(&self, project_domain: &str) -> String {
+        format!("{}-1.{}", self.0, project_domain.trim_end_matches('.'))
+    }
+}
+
+impl fmt::Display for HubName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad` and not `write_str`: tables and prefixes ask for a width.
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for HubName {
+    type Err = BadName;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::new(s)
+    }
+}
+
+impl TryFrom<String> for HubName {
+    type Error = BadName;
+    fn try_from(s: String) -> Result<Self, Self::Error> {
+        Self::new(&s)
+    }
+}
+
+impl From<HubName> for String {
+    fn from(name: HubName) -> String {
+        name.0
+    }
+}
+
+/// How a hub's master is reached by SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshTarget {
+    /// The account on the master.
+    pub user: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// The private key, on this machine. Mounted read-only into the sandbox.
+    pub key: PathBuf,
+}
+
+/// One `JupyterHub` on one Kubernetes cluster, with everything inherited from the defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hub {
+    /// Its name.
+    pub name: HubName,
+    /// Its master's address.
+    pub ip: IpAddr,
+    /// Its openrc, absolute.
+    pub openrc: PathBuf,
+    /// How its master is reached.
+    pub ssh: SshTarget,
+    /// The project's DNS domain, where it is known.
+    pub project_domain: Option<String>,
+    /// The sandbox's image.
+    pub image: String,
+    /// Its state directory, absolute: `<state_dir>/<name>`.
+    pub state: PathBuf,
+}
+
+impl Hub {
+    /// The cluster's kubeconfig on this machine (`kube/` is what the old scripts mount as `~/.kube`).
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kube/config")
+    }
+
+    /// The directory shared with the tunnel: its socket, the master's host key, and what the supervisor says.
+    pub fn tunnel_dir(&self) -> PathBuf {
+        self.state.join("tunnel")
+    }
+
+    /// The Unix socket that leads to the cluster's API server through the tunnel.
+    pub fn api_socket(&self) -> PathBuf {
+        self.tunnel_dir().join("api.sock")
+    }
+
+    /// The master's pinned host key, as OpenSSH's `known_hosts` has it.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.tunnel_dir().join("known_hosts")
+    }
+}
+
+/// Limits on a sandbox, so that one hub cannot take the control VM from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxLimits {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// How long fleet waits, each for one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One request to a Docker engine.
+    pub engine: Duration,
+    /// One SSH connection to a master, with what is done over it.
+    pub ssh: Duration,
+    /// Sourcing an openrc.
+    pub openrc: Duration,
+    /// One request to `OpenStack`.
+    pub openstack: Duration,
+    /// One request to a Kubernetes API server.
+    pub kubernetes: Duration,
+    /// Until a tunnel that was just started answers.
+    pub tunnel: Duration,
+}
+
+/// What `fleet orphans` goes by, beside the rule itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrphanRules {
+    /// Volumes younger than this are kept.
+    pub min_age: Duration,
+    /// How many deletions may be under way at once, over all projects.
+    pub parallel: usize,
+}
+
+/// A fleet: what `fleet.toml` declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// Its name: sandboxes are called `<fleet>-<hub>`, so that several fleets share an engine.
+    pub name: String,
+    /// The local engine's socket.
+    pub engine: PathBuf,
+    /// Where state directories are, absolute.
+    pub state_dir: PathBuf,
+    /// Limits of every sandbox.
+    pub limits: SandboxLimits,
+    /// Limits of every wait.
+    pub timeouts: Timeouts,
+    /// What `fleet orphans` goes by.
+    pub orphans: OrphanRules,
+    /// What a hub that is added now would inherit.
+    pub defaults: HubDefaults,
+    /// The hubs, in the file's order.
+    pub hubs: Vec<Hub>,
+}
+
+/// What hubs inherit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubDefaults {
+    /// The account on masters.
+    pub ssh_user: String,
+    /// The port of their sshd.
+    pub ssh_port: u16,
+    /// The private key, absolute.
+    pub ssh_key: Option<PathBuf>,
+    /// The project's DNS domain.
+    pub project_domain: Option<String>,
+    /// The sandbox's image.
+    pub image: String,
+}
+
+impl Fleet {
+    /// The hub of that name.
+    pub fn hub(&self, name: &HubName) -> Option<&Hub> {
+        self.hubs.iter().find(|hub| hub.name == *name)
+    }
+
+    /// Where a hub of that name keeps its state.
+    pub fn state_of(&self, name: &HubName) -> PathBuf {
+        self.state_dir.join(name.as_str())
+    }
+
+    /// The name of a hub's container.
+    pub fn container_of(&self, name: &HubName) -> String {
+        format!("{}-{}", self.name, name)
+    }
+
+    /// The directory that relative paths in `fleet.toml` start from.
+    pub fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+}

@@ -1,0 +1,5 @@
+//! The fleet command.
+
+fn main() -> fleet::exit::Exit {
+    fleet::exit::Exit::Done
+}

@@ -1,0 +1,196 @@
+//! What fleet saw, in its own types: the clients in [`crate::systems`] return them, [`crate::observe`] gathers them,
+//! and [`crate::plan`] judges them. Nothing here asks anything or decides anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::hub::HubName;
+
+/// An `OpenStack` project, known by what its token says and never by a file's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ProjectKey {
+    /// Keystone's URL, without a trailing slash.
+    pub auth_url: String,
+    /// The region whose Cinder was asked; empty where the openrc names none.
+    pub region: String,
+    /// The project's id.
+    pub id: String,
+}
+
+/// A project with the name that people know it by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Project {
+    /// Identity: two projects are one exactly when their keys are equal.
+    #[serde(flatten)]
+    pub key: ProjectKey,
+    /// The name in the token. Not unique across clouds.
+    pub name: String,
+}
+
+impl fmt::Display for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A Cinder volume, as `GET /volumes/detail` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// Cinder's id: the only thing a volume is deleted by.
+    pub id: String,
+    /// Cinder's name: not unique, may be empty.
+    pub name: String,
+    /// Cinder's status, as it writes it (`available`, `in-use`, `reserved`, `error_deleting`, ...).
+    pub status: String,
+    /// Size in GiB.
+    pub size_gib: u64,
+    /// When Cinder made it. `None` where Cinder's answer has no readable time: then its age is not known.
+    pub created_at: Option<Timestamp>,
+    /// Ids of the servers (or, where Cinder names none, of the attachments) that hold it.
+    pub attachments: Vec<String>,
+    /// The volume's metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether Cinder marks it as bootable: a server's system disk.
+    pub bootable: bool,
+}
+
+/// A Cinder snapshot: as long as it exists, its volume cannot be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Cinder's id.
+    pub id: String,
+    /// The volume that it was taken of.
+    pub volume_id: String,
+}
+
+/// A `PersistentVolume` of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PersistentVolume {
+    /// Its name in the cluster.
+    pub name: String,
+    /// `Available`, `Bound`, `Released`, `Failed` or `Pending`; empty where the server sent none.
+    pub phase: String,
+    /// `Retain`, `Delete` or `Recycle`; empty where the server sent none.
+    pub reclaim_policy: String,
+    /// Storage class, empty where there is none.
+    pub storage_class: String,
+    /// Every id under which the PV may refer to a Cinder volume: `spec.csi.volumeHandle` of *any* driver, and in-tree
+    /// `spec.cinder.volumeID`.
+    pub volume_ids: Vec<String>,
+    /// The claim that it is, or was, bound to.
+    pub claim: Option<ClaimRef>,
+}
+
+/// The claim that a PV names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ClaimRef {
+    /// The claim's namespace.
+    pub namespace: String,
+    /// The claim's name.
+    pub name: String,
+}
+
+/// A `PersistentVolumeClaim` of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The `JupyterHub` user it was made for: kubespawner's `hub.jupyter.org/username` label or annotation, else what
+    /// follows `claim-` in its name; `None` for claims of no user.
+    pub user: Option<String>,
+    /// `Bound`, `Pending` or `Lost`.
+    pub phase: String,
+    /// Size in bytes: what is bound, else what is asked for.
+    pub size_bytes: Option<u64>,
+    /// The PV that it is bound to.
+    pub volume_name: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A cluster's node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Whether its `Ready` condition is `True`.
+    pub ready: bool,
+}
+
+/// Whose answer is missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A hub of the fleet.
+    Hub(HubName),
+    /// A project, named as people know it.
+    Project(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Hub(name) => write!(f, "hub {name}"),
+            Subject::Project(name) => write!(f, "project {name}"),
+        }
+    }
+}
+
+/// Something fleet could not see: *cannot tell*, which is never *not in use*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unseen {
+    /// Whose answer is missing.
+    pub subject: Subject,
+    /// What went wrong, in one line, without secrets.
+    pub reason: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// One project's half of the view that orphans are judged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectVolumes {
+    /// The project.
+    pub project: Project,
+    /// The hubs whose openrc leads to it.
+    pub hubs: Vec<HubName>,
+    /// All of its volumes, every page.
+    pub volumes: Vec<Volume>,
+    /// All of its snapshots, every page.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// One cluster's half of the view that orphans are judged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterVolumes {
+    /// The hub.
+    pub hub: HubName,
+    /// All of its PVs, in every phase.
+    pub persistent_volumes: Vec<PersistentVolume>,
+}
+
+/// Everything that orphans are judged from: volumes asked for first, then PVs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeView {
+    /// What the projects hold.
+    pub projects: Vec<ProjectVolumes>,
+    /// What the clusters use.
+    pub clusters: Vec<ClusterVolumes>,
+    /// What could not be seen. Empty exactly when the view is complete.
+    pub unseen: Vec<Unseen>,
+    /// When the last answer had arrived: ages are counted up to here.
+    pub seen_at: Timestamp,
+}
+
+impl VolumeView {
+    /// Whether every hub and every project answered in full.
+    pub fn is_complete(&self) -> bool {
+        self.unseen.is_empty()
+    }
+}

@@ -1,0 +1,57 @@
+//! Secrets from an openrc, and scrubbing them out of text that comes back from elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The `OS_*` variables that sourcing an openrc leaves. `Debug` shows names alone.
+#[derive(Clone, Default)]
+pub struct OpenrcEnv {
+    vars: BTreeMap<String, SecretString>,
+}
+
+impl OpenrcEnv {
+    /// From the output of `env -0`: only variables that begin with `OS_` are taken.
+    pub fn from_env0(bytes: &[u8]) -> Self {
+        let vars = bytes
+            .split(|b| *b == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+            .filter(|(name, _)| name.starts_with("OS_"))
+            .map(|(name, value)| (name.to_owned(), SecretString::from(value)))
+            .collect();
+        Self { vars }
+    }
+
+    /// A variable's value. Unset and empty are the same, as they are for the `openstack` client.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
+    }
+
+    /// Whether two openrc files ask for the same thing with the same credentials.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.vars.len() == other.vars.len()
+            && self.vars.iter().all(|(name, value)| {
+                other.vars.get(name).is_some_and(|o| o.expose_secret() == value.expose_secret())
+            })
+    }
+
+    /// Text from elsewhere with every secret of this openrc blotted out.
+    pub fn scrub(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (name, value) in &self.vars {
+            let value = value.expose_secret();
+            let secret = ["PASSWORD", "SECRET", "TOKEN", "PASSCODE"].iter().any(|word| name.contains(word));
+            if secret && !value.is_empty() {
+                out = out.replace(value, "[secret]");
+            }
+        }
+        out
+    }
+}
+
+impl fmt::Debug for OpenrcEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
+}
