@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The most characters that a certificate's name may have, and so the master's domain: Let's Encrypt refuses longer
-/// common names (RFC 5280, `ub-common-name`).
+/// A master's domain has to be shorter than this: Let's Encrypt issues no certificate for a longer name (its common name
+/// has at most 64 characters by RFC 5280, `ub-common-name`; operators keep one below).
 pub const DOMAIN_LIMIT: usize = 64;
 
 /// The most characters of a DNS label (RFC 1035, 2.3.4).

@@ -1,0 +1,128 @@
+//! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
+
+use super::context::{Context, print, tell, tell_unseen, written};
+use crate::apply::delete::{self, Limits};
+use crate::apply::world::RealWorld;
+use crate::cli::Format;
+use crate::confirm::Confirmed;
+use crate::exit::{Exit, Failure};
+use crate::hub::Fleet;
+use crate::observe::{Sandboxes, look_at_volumes};
+use crate::plan::orphans::{Deletions, OrphanPlan, plan};
+use crate::report::{Progress, orphans as report};
+
+/// Find volumes that nothing uses any more, and delete them when that is confirmed
+///
+/// Volumes of all projects are listed first, then the PVs of all hubs. A volume is an orphan only if it was made for a claim,
+/// no PV of any hub refers to it, it is available, old enough, without attachment or snapshot, and nothing marks it as kept or
+/// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.totals'\n  fleet orphans \
+--delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
+each\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
+)]
+pub struct Args {
+    /// Delete the orphans: shows the plan, and asks for --confirm
+    #[arg(long)]
+    delete: bool,
+
+    /// Yes, delete them
+    #[arg(long, requires = "delete")]
+    confirm: bool,
+
+    /// Show every volume with its class and the evidence, not the orphans alone
+    #[arg(long)]
+    all: bool,
+
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Finds them, and deletes them if that is confirmed.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let engine = context.engine(&fleet).await?;
+    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let progress = Progress::new("asking all projects for their volumes, then all hubs for their PVs", 0);
+    let looking = look_at_volumes(&engine, &fleet, &sandboxes, &context.interrupt);
+    let (view, clouds, clusters) = tokio::select! {
+        seen = looking => seen?,
+        () = context.interrupt.asked() => return Err(Failure::interrupted()),
+    };
+    drop(progress);
+    let plan = plan(&view, &fleet.orphans);
+    show(args, &plan)?;
+    let deletions = match plan.deletions() {
+        Ok(deletions) => deletions,
+        Err(unseen) => {
+            tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
+            tell_unseen(unseen);
+            return Ok(Exit::CannotTell);
+        }
+    };
+    if !args.delete || deletions.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let Some(confirmed) = Confirmed::by_flag(&deletions, args.confirm) else {
+        return Err(unconfirmed(&deletions));
+    };
+    let world = RealWorld::new(&clusters, &clouds);
+    carry_out(args, context, &fleet, &world, &deletions, &confirmed).await
+}
+
+fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
+    let mut out = Vec::new();
+    let shown = match args.format {
+        Format::Json => report::json(&mut out, plan),
+        Format::Table => report::table(&mut out, plan, args.all),
+    };
+    written(shown)?;
+    print(&String::from_utf8_lossy(&out))
+}
+
+fn unconfirmed(deletions: &Deletions) -> Failure {
+    let total = deletions.total();
+    Failure {
+        exit: Exit::Unconfirmed,
+        problems: vec![format!("{} volumes, {} GiB, would be deleted for good", total.volumes, total.gib)],
+        hint: Some("look at each of them above; then: fleet orphans --delete --confirm".to_owned()),
+    }
+}
+
+async fn carry_out(
+    args: &Args,
+    context: &Context,
+    fleet: &Fleet,
+    world: &RealWorld<'_>,
+    deletions: &Deletions,
+    confirmed: &Confirmed,
+) -> Result<Exit, Failure> {
+    let progress = Progress::new("deleting", deletions.volumes().len());
+    let said = |event: delete::Event<'_>| {
+        if let delete::Step::Over(_) = event.step {
+            progress.done_one();
+        }
+    };
+    let summary = delete::delete(
+        world,
+        deletions,
+        confirmed,
+        &fleet.orphans,
+        &Limits::default(),
+        context.interrupt.receiver(),
+        &said,
+    )
+    .await;
+    drop(progress);
+    let mut out = Vec::new();
+    let shown = match args.format {
+        Format::Json => report::outcome_json(&mut out, &summary),
+        Format::Table => report::outcome(&mut out, &summary),
+    };
+    written(shown)?;
+    print(&String::from_utf8_lossy(&out))?;
+    tell_unseen(&summary.silent);
+    Ok(summary.exit())
+}

@@ -1,0 +1,1 @@
+//! Views, volumes and PVs for tests.

@@ -1,0 +1,16 @@
+//! Turns what was observed, planned and done into tables, JSON and progress. Decides nothing.
+
+mod failure;
+pub mod orphans;
+mod prefix;
+mod progress;
+mod table;
+mod text;
+mod units;
+
+pub use failure::failure;
+pub use prefix::Prefixes;
+pub use progress::Progress;
+pub use table::Table;
+pub use text::one_line;
+pub use units::{age, duration, gib};

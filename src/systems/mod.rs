@@ -1,0 +1,11 @@
+//! The systems that fleet talks to, each behind one file: the only importer of its client crate. They return fleet's own
+//! types from [`crate::observed`] and errors that say what was tried; they judge nothing.
+
+pub mod docker;
+pub mod kube;
+mod kube_objects;
+pub mod kubeconfig;
+mod line;
+pub mod openstack;
+mod quantity;
+pub mod ssh;
