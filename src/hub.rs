@@ -137,13 +137,15 @@ impl Hub {
     }
 }
 
-/// Limits on a sandbox, so that one hub cannot take the control VM from the others.
+/// What all sandboxes have in common: limits, so that one hub cannot take the control VM from the others, and a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SandboxLimits {
+pub struct SandboxSettings {
     /// Bytes of memory.
     pub memory: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// The engine's network that they are on; its default one where none is named.
+    pub network: Option<String>,
 }
 
 /// How long fleet waits, each for one thing.
@@ -183,8 +185,8 @@ pub struct Fleet {
     pub engine: PathBuf,
     /// Where state directories are, absolute.
     pub state_dir: PathBuf,
-    /// Limits of every sandbox.
-    pub limits: SandboxLimits,
+    /// What all sandboxes have in common.
+    pub sandbox: SandboxSettings,
     /// Limits of every wait.
     pub timeouts: Timeouts,
     /// What `fleet orphans` goes by.

@@ -131,7 +131,7 @@ fn blank(text: &str, lines: &BTreeSet<usize>) -> Option<String> {
 
 /// Puts in what is inherited. Hubs that are incomplete are left out: each has a problem already.
 fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Problems) -> Fleet {
-    let File { name, state_dir, engine, image, limits, timeouts, orphans, defaults, hubs } = file;
+    let File { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs } = file;
     let state_dir = state_dir.unwrap_or_else(|| around.base.join(schema::STATE_DIR));
     let defaults = HubDefaults {
         ssh_user: defaults.ssh_user.unwrap_or_else(|| schema::SSH_USER.to_owned()),
@@ -150,7 +150,7 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         name: name.unwrap_or_else(|| schema::NAME.to_owned()),
         engine: engine.unwrap_or_else(|| usual_engine(around)),
         state_dir,
-        limits,
+        sandbox,
         timeouts,
         orphans,
         defaults,

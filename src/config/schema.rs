@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::files;
-use crate::hub::{HubName, OrphanRules, SandboxLimits, Timeouts};
+use crate::hub::{HubName, OrphanRules, SandboxSettings, Timeouts};
 
 use super::problems::Problems;
 use super::reader::Reader;
@@ -76,7 +76,7 @@ pub(super) struct File {
     pub state_dir: Option<PathBuf>,
     pub engine: Option<PathBuf>,
     pub image: Option<String>,
-    pub limits: SandboxLimits,
+    pub sandbox: SandboxSettings,
     pub timeouts: Timeouts,
     pub orphans: OrphanRules,
     pub defaults: Master,
@@ -107,7 +107,7 @@ impl File {
         let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
         let state_dir = path(&mut reader, "state_dir", around, problems);
         let engine = reader.parsed("engine", problems, values::engine).map(Spanned::into_inner);
-        let (image, limits) = sandbox(reader.table("sandbox", "[sandbox]", problems), problems);
+        let (image, sandbox) = sandbox(reader.table("sandbox", "[sandbox]", problems), problems);
         let timeouts = timeouts(reader.table("timeouts", "[timeouts]", problems), problems);
         let orphans = orphans(reader.table("orphans", "[orphans]", problems), problems);
         let mut table = reader.table("defaults", "[defaults]", problems);
@@ -116,7 +116,7 @@ impl File {
         let tables = reader.tables("hub", "[[hub]]", problems);
         let hubs = tables.into_iter().map(|table| HubTable::read(table, around, problems)).collect();
         reader.finish(problems);
-        Self { name, state_dir, engine, image, limits, timeouts, orphans, defaults, hubs }
+        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs }
     }
 }
 
@@ -163,14 +163,15 @@ fn path(
     reader.parsed(key, problems, |text| around.path(text)).map(Spanned::into_inner)
 }
 
-fn sandbox(mut reader: Reader, problems: &mut Problems) -> (Option<String>, SandboxLimits) {
+fn sandbox(mut reader: Reader, problems: &mut Problems) -> (Option<String>, SandboxSettings) {
     let image = reader.parsed("image", problems, values::image).map(Spanned::into_inner);
-    let limits = SandboxLimits {
+    let settings = SandboxSettings {
         memory: reader.parsed("memory", problems, values::memory).map_or(MEMORY, Spanned::into_inner),
         pids: reader.integer("pids", PIDS_BOUNDS, problems).unwrap_or(PIDS),
+        network: reader.parsed("network", problems, values::network).map(Spanned::into_inner),
     };
     reader.finish(problems);
-    (image, limits)
+    (image, settings)
 }
 
 fn timeouts(mut reader: Reader, problems: &mut Problems) -> Timeouts {

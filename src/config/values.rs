@@ -143,6 +143,17 @@ pub fn image(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A Docker network, by name or id.
+pub fn network(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if text.is_empty() || text.starts_with('-') || !text.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is not a Docker network's name; `docker network ls` shows those that there are"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// Where a Docker engine listens: a Unix socket, the only kind there is so far.
 pub fn engine(text: &str) -> Result<PathBuf, String> {
     match text.strip_prefix("unix://") {

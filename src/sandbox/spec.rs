@@ -103,6 +103,8 @@ pub struct SandboxSpec {
     pub memory: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// The engine's network; its default one where none is named.
+    pub network: Option<String>,
     /// What fleet brings along.
     pub programs: [Payload; 3],
 }
@@ -149,8 +151,9 @@ impl SandboxSpec {
             owner,
             env,
             mounts,
-            memory: fleet.limits.memory,
-            pids: fleet.limits.pids,
+            memory: fleet.sandbox.memory,
+            pids: fleet.sandbox.pids,
+            network: fleet.sandbox.network.clone(),
             programs: [
                 Payload { name: "run", text: include_str!("run.sh") },
                 Payload { name: "end", text: include_str!("end.sh") },

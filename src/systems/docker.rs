@@ -458,6 +458,7 @@ fn create_body(spec: &SandboxSpec) -> ContainerCreateBody {
         labels: Some(spec.labels().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
+            network_mode: spec.network.clone(),
             // Reaps what execs leave, and lets the container end at once.
             init: Some(true),
             memory: Some(bytes),
