@@ -23,9 +23,6 @@ use crate::systems::ssh::{self, HostKey};
 /// Between two looks at a tunnel that is coming up.
 const POLL: Duration = Duration::from_millis(150);
 
-/// What the API server is called in a sandbox: the tunnel's end.
-const SERVER: &str = "https://127.0.0.1:6443";
-
 /// One step of making a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -220,11 +217,11 @@ fn owner_of(path: &Path) -> Result<Owner, Failure> {
 fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| file_failure(files::Error::new("read", path, source)))?;
-    let wanted = kubeconfig::rewrite_server(&text, SERVER).map_err(|error| Failure::failed(&error))?;
+    let wanted = kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     if wanted == text {
         return Ok(());
     }
-    Err(Failure::usage(format!("{} is there, and its server is not {SERVER}", path.display()))
+    Err(Failure::usage(format!("{} is there, and its server is not {}", path.display(), kubeconfig::SERVER))
         .hint("set its `server:` to that, or move the file away: fleet then fetches it from the master"))
 }
 
@@ -236,7 +233,7 @@ async fn fetch_kubeconfig(
     undo: &mut Undo,
 ) -> Result<(), Failure> {
     let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
-    let text = kubeconfig::rewrite_server(&text, SERVER).map_err(|error| Failure::failed(&error))?;
+    let text = kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
 }
 
@@ -255,7 +252,7 @@ async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) ->
         };
         // A certificate that is refused now is refused in a minute too.
         let can_change =
-            matches!(error.kind(), Kind::NoTunnel | Kind::Hanging | Kind::ServerError | Kind::Other);
+            matches!(error.kind(), Kind::NoTunnel | Kind::Closed | Kind::Hanging | Kind::ServerError | Kind::Other);
         if can_change && Instant::now() < deadline {
             tokio::time::sleep(POLL).await;
             continue;

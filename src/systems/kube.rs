@@ -3,7 +3,6 @@
 //! Nothing but the kubeconfig that is given decides where a request goes and as whom: no variable of the environment,
 //! no proxy, no service account.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -16,19 +15,30 @@ use std::time::Duration;
 use ::kube::Config;
 use ::kube::client::{Body, Client, ConfigExt as _};
 use ::kube::config::AuthInfo;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::CertificateDer;
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{AlertDescription, CertificateError};
-use serde::de::DeserializeOwned;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{CertificateError, RootCertStore};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
-use super::kube_objects::{self as objects, Incomplete, Page};
-use super::kubeconfig::{self, Access, Credentials, Problem};
+use self::error::NoSocket;
+pub use self::error::{BadCertificates, Cause, Error, Kind};
+use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
+use super::kubeconfig::{self, Access, Credentials};
 use super::line::one_line;
 use crate::observed::{Claim, Node, PersistentVolume};
+
+mod error;
+mod objects;
+#[cfg(test)]
+mod tests;
 
 /// How many objects are asked for at once. Most clusters fit into one answer (a PV is about 2 KiB), and the answers of a
 /// large one stay small enough to arrive within a time limit.
@@ -37,12 +47,16 @@ const PAGE: usize = 1000;
 /// The longest path that fits into a socket's address (`sun_path` of unix(7), with its closing zero).
 const SOCKET_PATH_LIMIT: usize = 107;
 
+/// The year 10000, in seconds since 1970: later than a certificate can be good (RFC 5280, 4.1.2.5).
+const END_OF_TIME: u64 = 253_402_300_800;
+
 /// A cluster that can be asked.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     socket: PathBuf,
     limit: Duration,
+    expires: Option<Timestamp>,
 }
 
 impl fmt::Debug for Cluster {
@@ -51,273 +65,6 @@ impl fmt::Debug for Cluster {
             .field("socket", &self.socket)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
-    }
-}
-
-/// A step that did not work. The source says why.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The kubeconfig's file.
-    #[error("reading the kubeconfig {}", path.display())]
-    ReadKubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// What the kubeconfig says.
-    #[error("using the kubeconfig {}", path.display())]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Problem,
-    },
-    /// The kubeconfig's certificates and keys.
-    #[error("using the certificates in the kubeconfig {}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with them.
-        source: BadCertificates,
-    },
-    /// A request.
-    #[error("asking the API server for {what} through {}", socket.display())]
-    Ask {
-        /// For what.
-        what: &'static str,
-        /// The tunnel's end.
-        socket: PathBuf,
-        /// Why there is no answer, or none that can be used.
-        source: Cause,
-    },
-}
-
-/// What is wrong with a kubeconfig's certificates, without what is in them.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BadCertificates(String);
-
-/// Why a request has no answer that can be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// The tunnel's socket is missing, or nothing listens at it.
-    #[error("there is no tunnel")]
-    NoTunnel(#[source] io::Error),
-    /// The time limit.
-    #[error("no answer within {0:?}")]
-    Hanging(Duration),
-    /// The connection ended in the middle.
-    #[error("the connection ended before the answer ({0})")]
-    Closed(String),
-    /// A certificate, the server's or the client's.
-    #[error("the TLS connection failed ({0})")]
-    Tls(rustls::Error),
-    /// The server says no.
-    #[error("the server answered {code} ({message})")]
-    Status {
-        /// HTTP status.
-        code: u16,
-        /// What it says.
-        message: String,
-    },
-    /// An answer that is not what was asked for.
-    #[error("the answer cannot be used: {0}")]
-    BadAnswer(String),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Why a cluster cannot be seen, as data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The tunnel's socket is missing, or nothing listens at it.
-    NoTunnel,
-    /// The time limit passed.
-    Hanging,
-    /// There is a tunnel, and at its far end nobody answers.
-    Closed,
-    /// A certificate is out of date.
-    CertificateExpired,
-    /// A certificate is not one that the other side knows.
-    CertificateUntrusted,
-    /// 401.
-    Unauthorized,
-    /// 403.
-    Forbidden,
-    /// 5xx.
-    ServerError,
-    /// An answer that is not what was asked for.
-    BadAnswer,
-    /// The kubeconfig.
-    Kubeconfig,
-    /// Anything else.
-    Other,
-}
-
-impl Error {
-    /// Why the cluster cannot be seen, as data.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Error::ReadKubeconfig { .. } | Error::Kubeconfig { .. } | Error::Certificates { .. } => {
-                Kind::Kubeconfig
-            }
-            Error::Ask { source, .. } => source.kind(),
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Error::ReadKubeconfig { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("copy the master's /etc/kubernetes/admin.conf there, and set its server to https://127.0.0.1:6443".to_owned())
-            }
-            Error::ReadKubeconfig { .. } => None,
-            Error::Kubeconfig { source, .. } => Some(source.hint()),
-            Error::Certificates { .. } => Some("fetch the master's admin.conf again".to_owned()),
-            Error::Ask { source, .. } => source.hint().map(ToOwned::to_owned),
-        }
-    }
-}
-
-impl Cause {
-    fn kind(&self) -> Kind {
-        match self {
-            Cause::NoTunnel(_) => Kind::NoTunnel,
-            Cause::Hanging(_) => Kind::Hanging,
-            Cause::Closed(_) => Kind::Closed,
-            Cause::Tls(error) => tls_kind(error),
-            Cause::Status { code: 401, .. } => Kind::Unauthorized,
-            Cause::Status { code: 403, .. } => Kind::Forbidden,
-            Cause::Status { code: 500..=599, .. } => Kind::ServerError,
-            Cause::BadAnswer(_) => Kind::BadAnswer,
-            Cause::Status { .. } | Cause::Other(_) => Kind::Other,
-        }
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Cause::Tls(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
-                ..
-            })) => {
-                "the API server's certificate does not name 127.0.0.1: add it to the apiserver's certSANs on the \
-                 master, or set the cluster's tls-server-name in the kubeconfig"
-            }
-            _ => match self.kind() {
-                Kind::NoTunnel => "the sandbox is stopped, or its tunnel is down: fleet status shows which",
-                Kind::Hanging => {
-                    "the master is paused, overloaded or cut off; the tunnel to it notices after about 20 s"
-                }
-                Kind::Closed => {
-                    "the tunnel is up, and at the master's end nothing answers: check kube-apiserver on the master"
-                }
-                Kind::CertificateExpired => {
-                    "renew with `sudo kubeadm certs renew all` on the master, restart its control plane, then fetch \
-                     admin.conf again"
-                }
-                Kind::CertificateUntrusted => {
-                    "the cluster may have been made anew: fetch the master's admin.conf again; a clock that is wrong \
-                     looks the same"
-                }
-                Kind::Unauthorized => {
-                    "often an expired client certificate: `sudo kubeadm certs check-expiration` on the master tells; \
-                     renew with `sudo kubeadm certs renew all`, then fetch admin.conf again"
-                }
-                Kind::Forbidden => {
-                    "the kubeconfig's user may not do this: use the master's /etc/kubernetes/admin.conf"
-                }
-                Kind::ServerError => "look at kube-apiserver and etcd on the master",
-                Kind::BadAnswer | Kind::Kubeconfig | Kind::Other => return None,
-            },
-        })
-    }
-
-    /// Whether the place in a list was forgotten by the server, which keeps it for some minutes only.
-    fn is_expired_list(&self) -> bool {
-        matches!(self, Cause::Status { code: 410, .. })
-    }
-}
-
-fn tls_kind(error: &rustls::Error) -> Kind {
-    use rustls::Error::{AlertReceived, InvalidCertificate};
-    match error {
-        InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })
-        | AlertReceived(AlertDescription::CertificateExpired) => Kind::CertificateExpired,
-        InvalidCertificate(_)
-        | AlertReceived(
-            AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRequired,
-        ) => Kind::CertificateUntrusted,
-        _ => Kind::Other,
-    }
-}
-
-impl From<::kube::Error> for Cause {
-    fn from(error: ::kube::Error) -> Self {
-        use ::kube::Error;
-        match error {
-            Error::Api(status) => Cause::Status { code: status.code, message: one_line(&status.message) },
-            Error::SerdeError(error) => Cause::BadAnswer(one_line(&error.to_string())),
-            Error::FromUtf8(_) => Cause::BadAnswer("it is not text".to_owned()),
-            other => transport_cause(&other),
-        }
-    }
-}
-
-impl From<Incomplete> for Cause {
-    fn from(incomplete: Incomplete) -> Self {
-        Cause::BadAnswer(incomplete.to_string())
-    }
-}
-
-/// What is at the bottom of a connection's failure: the layers above it say no more than that there was one.
-fn transport_cause(error: &(dyn StdError + 'static)) -> Cause {
-    let mut deepest = String::new();
-    for cause in causes(error) {
-        if let Some(error) = cause.downcast_ref::<NoSocket>() {
-            return error.cause();
-        }
-        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-            return Cause::Tls(error.clone());
-        }
-        if let Some(error) = cause.downcast_ref::<io::Error>()
-            && is_closed(error.kind())
-        {
-            return Cause::Closed(one_line(&error.to_string()));
-        }
-        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-            if error.is_parse() {
-                return Cause::BadAnswer(one_line(&error.to_string()));
-            }
-            if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-                return Cause::Closed(one_line(&error.to_string()));
-            }
-        }
-        deepest = cause.to_string();
-    }
-    Cause::Other(one_line(&deepest))
-}
-
-fn is_closed(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-/// An error and everything under it. `io::Error` hides the error that it was made of from `source`.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| under(*error))
-}
-
-fn under<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => error.source(),
     }
 }
 
@@ -333,10 +80,16 @@ impl Cluster {
             Ok(access) => access,
             Err(source) => return Err(Error::Kubeconfig { path, source }),
         };
+        let expires = expiry(&access);
         match client(access, socket) {
-            Ok(client) => Ok(Self { client, socket: socket.to_owned(), limit }),
+            Ok(client) => Ok(Self { client, socket: socket.to_owned(), limit, expires }),
             Err(source) => Err(Error::Certificates { path, source }),
         }
+    }
+
+    /// Until when the kubeconfig's client certificate is good. `None` where it logs in otherwise.
+    pub fn client_certificate_expires(&self) -> Option<Timestamp> {
+        self.expires
     }
 
     /// Whether the API server says that it is ready.
@@ -351,53 +104,53 @@ impl Cluster {
 
     /// All persistent volumes, in every phase.
     pub async fn persistent_volumes(&self) -> Result<Vec<PersistentVolume>, Error> {
-        self.list("/api/v1/persistentvolumes", "PersistentVolumeList", objects::persistent_volume).await
+        self.list::<PvWire>().await
     }
 
     /// All claims, of every namespace.
     pub async fn claims(&self) -> Result<Vec<Claim>, Error> {
-        self.list("/api/v1/persistentvolumeclaims", "PersistentVolumeClaimList", objects::claim).await
+        self.list::<ClaimWire>().await
     }
 
     /// All nodes.
     pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        self.list("/api/v1/nodes", "NodeList", objects::node).await
+        self.list::<NodeWire>().await
     }
 
     fn failed(&self, what: &'static str, source: Cause) -> Error {
         Error::Ask { what, socket: self.socket.clone(), source }
     }
 
-    /// The whole of a list, or an error.
-    async fn list<W: DeserializeOwned, T>(
-        &self,
-        path: &'static str,
-        kind: &'static str,
-        convert: fn(W) -> Result<T, Incomplete>,
-    ) -> Result<Vec<T>, Error> {
-        let mut all = self.pages(path, kind, convert, Some(PAGE)).await;
-        if all.as_ref().is_err_and(Cause::is_expired_list) {
-            // The pages so far are of a state that is gone: all of it again, in one answer, which cannot expire.
-            all = self.pages(path, kind, convert, None).await;
+    /// The server does not say that a client certificate has expired: it says 401, as to anybody that it does not know.
+    fn refused(&self, cause: Cause) -> Cause {
+        match (cause, self.expires) {
+            (Cause::Status { code: 401, message }, Some(expires)) => Cause::Status {
+                code: 401,
+                message: format!("{message}; the client certificate is good until {expires}"),
+            },
+            (cause, _) => cause,
         }
-        all.map_err(|source| self.failed(path, source))
     }
 
-    async fn pages<W: DeserializeOwned, T>(
-        &self,
-        path: &str,
-        kind: &str,
-        convert: fn(W) -> Result<T, Incomplete>,
-        limit: Option<usize>,
-    ) -> Result<Vec<T>, Cause> {
+    /// The whole of a list, or an error.
+    async fn list<T: Wire>(&self) -> Result<Vec<T::Seen>, Error> {
+        let mut all = self.pages::<T>(Some(PAGE)).await;
+        if all.as_ref().is_err_and(Cause::is_expired_list) {
+            // The pages so far are of a state that is gone: all of it again, in one answer, which cannot expire.
+            all = self.pages::<T>(None).await;
+        }
+        all.map_err(|source| self.failed(T::PATH, source))
+    }
+
+    async fn pages<T: Wire>(&self, limit: Option<usize>) -> Result<Vec<T::Seen>, Cause> {
         let mut all = Vec::new();
         let mut from: Option<String> = None;
         loop {
-            let text = self.get(&objects::page_path(path, limit, from.as_deref())).await?;
-            let page: Page<W> = Page::parse(&text, kind)?;
+            let text = self.get(&objects::page_path(T::PATH, limit, from.as_deref())).await?;
+            let page: Page<T> = Page::parse(&text)?;
             let next = page.next(from.as_deref())?;
             for item in page.items {
-                all.push(convert(item)?);
+                all.push(item.seen()?);
             }
             if next.is_none() {
                 return Ok(all);
@@ -413,7 +166,7 @@ impl Cluster {
             .body(Vec::new())
             .map_err(|error| Cause::Other(one_line(&error.to_string())))?;
         match timeout(self.limit, self.client.request_text(request)).await {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => answer.map_err(|error| self.refused(error.into())),
             Err(_) => Err(Cause::Hanging(self.limit)),
         }
     }
@@ -421,10 +174,8 @@ impl Cluster {
 
 /// A client that does what a kubeconfig says, through a socket.
 fn client(access: Access, socket: &Path) -> Result<Client, BadCertificates> {
-    let bad = |error: &dyn StdError| BadCertificates(one_line(&error.to_string()));
-    // kube asks rustls for the process's provider, which panics where there is none and several are compiled in. An error
-    // means that there is one already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let bad = |error: &dyn std::error::Error| BadCertificates(one_line(&error.to_string()));
+    use_provider();
     let config = config(access)?;
     let https = config
         .rustls_https_connector_with_connector(Connector { socket: socket.into() })
@@ -460,6 +211,30 @@ fn config(access: Access) -> Result<Config, BadCertificates> {
     Ok(config)
 }
 
+/// Until when a client certificate is good. rustls shows no dates, but tells them when a certificate is held against a
+/// time at which none is good any more.
+fn expiry(access: &Access) -> Option<Timestamp> {
+    use_provider();
+    let Credentials::Certificate { certificate, .. } = &access.credentials else { return None };
+    let certificate = CertificateDer::from_pem_slice(&STANDARD.decode(certificate).ok()?).ok()?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&access.authorities).flatten());
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().ok()?;
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(END_OF_TIME));
+    match verifier.verify_client_cert(&certificate, &[], end_of_time) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
+        }
+        _ => None,
+    }
+}
+
+/// kube asks rustls for the process's provider, which panics where there is none and several are compiled in.
+fn use_provider() {
+    // An error means that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 fn authorities(pem: &[u8]) -> Result<Vec<Vec<u8>>, BadCertificates> {
     let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(pem)
         .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
@@ -475,25 +250,6 @@ fn authorities(pem: &[u8]) -> Result<Vec<Vec<u8>>, BadCertificates> {
 #[derive(Clone)]
 struct Connector {
     socket: Arc<Path>,
-}
-
-/// The socket could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("opening the tunnel's socket")]
-struct NoSocket(#[source] io::Error);
-
-impl NoSocket {
-    fn cause(&self) -> Cause {
-        // An `io::Error` cannot be cloned; of a system call it is no more than its number.
-        let error = self
-            .0
-            .raw_os_error()
-            .map_or_else(|| io::Error::from(self.0.kind()), io::Error::from_raw_os_error);
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Cause::NoTunnel(error),
-            _ => Cause::Other(format!("opening the tunnel's socket: {error}")),
-        }
-    }
 }
 
 impl tower::Service<http::Uri> for Connector {
@@ -520,7 +276,6 @@ async fn open(socket: &Path) -> io::Result<UnixStream> {
     let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    use rustix::fs::{Mode, OFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(directory, flags, Mode::empty())?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);

@@ -336,7 +336,10 @@ fn authorities(cluster: &Cluster, name: &str) -> Result<Vec<u8>, Problem> {
         return Err(Problem::Insecure(name.to_owned()));
     }
     let field = "certificate-authority-data";
-    match (filled(&cluster.certificate_authority_data), filled(&cluster.certificate_authority)) {
+    match (
+        filled(cluster.certificate_authority_data.as_ref()),
+        filled(cluster.certificate_authority.as_ref()),
+    ) {
         (Some(data), _) => STANDARD.decode(data.trim()).map_err(|_| Problem::NotBase64(field)),
         (None, Some(path)) => {
             Err(Problem::FileByPath { field: "certificate-authority", path: path.to_owned() })
@@ -345,8 +348,8 @@ fn authorities(cluster: &Cluster, name: &str) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn filled(field: &Option<String>) -> Option<&str> {
-    field.as_deref().filter(|value| !value.is_empty())
+fn filled(field: Option<&String>) -> Option<&str> {
+    field.map(String::as_str).filter(|value| !value.is_empty())
 }
 
 fn credentials((name, user): (String, User)) -> Result<Credentials, Problem> {

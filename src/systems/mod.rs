@@ -3,7 +3,6 @@
 
 pub mod docker;
 pub mod kube;
-mod kube_objects;
 pub mod kubeconfig;
 mod line;
 pub mod openstack;

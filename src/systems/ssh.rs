@@ -3,40 +3,32 @@
 //! libssh2 blocks, so it runs on threads of its own. Each call of it gets what is left of one deadline, and a caller
 //! that goes away (time limit, Ctrl-C) hangs the connection up, which ends the thread.
 
-use std::fmt;
 use std::io::{self, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Shutdown};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use ssh2::{Channel, MethodType, Session};
 use tokio::time::timeout;
 
+pub use self::error::{Error, Libssh2, Peer};
+use self::host_key::HOST_KEY_ALGORITHMS;
+pub use self::host_key::HostKey;
+pub use self::private_key::KeyProblem;
+use self::private_key::load_key;
 use super::line::one_line;
 use crate::hub::SshTarget;
 
-/// What fleet asks for, best first. `ssh-rsa`, RSA with SHA-1, is left out: OpenSSH has refused it since 8.8.
-const HOST_KEY_ALGORITHMS: [&str; 6] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-];
+mod error;
+mod host_key;
+mod private_key;
 
 /// Where a master may keep a kubeconfig, and how to read it there. kubeadm's is root's alone.
 const ADMIN_CONF: [&str; 2] = ["sudo -n cat /etc/kubernetes/admin.conf", "cat ~/.kube/config"];
 
 /// The most bytes that are taken of a kubeconfig. kubeadm's has less than 6 KiB.
-const OUTPUT_LIMIT: u64 = 1 << 20;
-
-/// The most bytes of a private key's file. An RSA key of 16,384 bits has less than 13 KiB.
-const KEY_LIMIT: u64 = 64 << 10;
+const OUTPUT_LIMIT: usize = 1 << 20;
 
 /// How many of an agent's keys are tried: sshd hangs up after six (`MaxAuthTries`).
 const AGENT_KEYS: usize = 5;
@@ -46,282 +38,6 @@ const GRACE: Duration = Duration::from_millis(300);
 
 /// libssh2's `LIBSSH2_ERROR_TIMEOUT`.
 const TIMED_OUT: ssh2::ErrorCode = ssh2::ErrorCode::Session(-9);
-
-/// Where an sshd listens. Shown as OpenSSH writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    ip: IpAddr,
-    port: u16,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        SocketAddr::new(self.ip, self.port).fmt(f)
-    }
-}
-
-/// A step that did not work. The source says why.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No connection.
-    #[error("connecting to {peer}")]
-    Connect {
-        /// Where to.
-        peer: Peer,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A connection, but no SSH.
-    #[error("agreeing on keys with the SSH server at {peer}")]
-    Handshake {
-        /// With whom.
-        peer: Peer,
-        /// Why not.
-        source: Libssh2,
-    },
-    /// The host key is of a kind that OpenSSH would not know either.
-    #[error("reading the host key of {peer}: it is of an unknown kind")]
-    UnknownHostKey {
-        /// Whose.
-        peer: Peer,
-    },
-    /// Not the machine that the hub was made with, or somebody in between.
-    #[error("{peer} has the host key {found}, and {pinned} is expected")]
-    HostKeyChanged {
-        /// Who answered.
-        peer: Peer,
-        /// The fingerprint that is pinned.
-        pinned: String,
-        /// The fingerprint that the server has.
-        found: String,
-    },
-    /// The private key cannot be used.
-    #[error("using the SSH key {}", path.display())]
-    Key {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        source: KeyProblem,
-    },
-    /// The server does not let this key in.
-    #[error("logging in as {user} at {peer} with the SSH key {}", path.display())]
-    Authenticate {
-        /// The account.
-        user: String,
-        /// Where.
-        peer: Peer,
-        /// The key's file.
-        path: PathBuf,
-        /// Why not.
-        source: Libssh2,
-    },
-    /// A command could not be run or its output not be read.
-    #[error("running `{command}` as {user} at {peer}")]
-    Run {
-        /// The command.
-        command: &'static str,
-        /// The account.
-        user: String,
-        /// Where.
-        peer: Peer,
-        /// Why not.
-        source: Libssh2,
-    },
-    /// No kubeconfig at any of the places.
-    #[error("fetching the kubeconfig as {user} at {peer}: {tried}")]
-    NoAdminConf {
-        /// The account.
-        user: String,
-        /// Where.
-        peer: Peer,
-        /// How each command ended.
-        tried: String,
-    },
-    /// The time limit.
-    #[error("waiting for {peer} while {doing}: no answer within {limit:?}")]
-    TimedOut {
-        /// For whom.
-        peer: Peer,
-        /// In the middle of what.
-        doing: &'static str,
-        /// How long it was waited.
-        limit: Duration,
-    },
-    /// fleet's own thread ended without a result.
-    #[error("speaking SSH with {peer}")]
-    Thread {
-        /// With whom.
-        peer: Peer,
-        /// Why.
-        source: tokio::task::JoinError,
-    },
-}
-
-/// What libssh2 says, without its numbers.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Libssh2(String);
-
-impl From<ssh2::Error> for Libssh2 {
-    fn from(error: ssh2::Error) -> Self {
-        Self(one_line(error.message()))
-    }
-}
-
-impl From<io::Error> for Libssh2 {
-    fn from(error: io::Error) -> Self {
-        Self(one_line(&error.to_string()))
-    }
-}
-
-/// Why a private key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyProblem {
-    /// No such file.
-    #[error("there is no such file")]
-    Missing,
-    /// A directory, a pipe.
-    #[error("it is not a file")]
-    NotAFile,
-    /// Cannot be read.
-    #[error("it cannot be read")]
-    Unreadable(#[source] io::Error),
-    /// Readable for others: OpenSSH does not use it then.
-    #[error("others than its owner may read it (mode {0:03o}), and ssh refuses such a key")]
-    TooOpen(u32),
-    /// The other half of the pair.
-    #[error("it is a public key")]
-    Public,
-    /// Locked.
-    #[error("it has a passphrase, and nobody is there to type it")]
-    Passphrase,
-    /// Something else.
-    #[error("it is not a private key in OpenSSH's or PEM format")]
-    NotAKey,
-}
-
-impl Error {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Error::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
-                "the machine is there, but no SSH server listens: check the port, and sshd on the master".to_owned()
-            }
-            Error::Connect { .. } => {
-                "check that the master runs, that its IP is right, and that the security group lets SSH in".to_owned()
-            }
-            Error::TimedOut { .. } => {
-                "the master may be paused, overloaded or cut off: try `ssh` by hand".to_owned()
-            }
-            Error::Handshake { .. } => {
-                "sshd hangs up when many connections start at once (MaxStartups): try again".to_owned()
-            }
-            Error::UnknownHostKey { .. } => {
-                "give the master an ed25519 host key: `sudo ssh-keygen -A`".to_owned()
-            }
-            Error::HostKeyChanged { .. } => "if the master was made anew, compare the fingerprint with \
-                 `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on its console, and pin the new key; if it was \
-                 not, somebody may be listening in"
-                .to_owned(),
-            Error::Key { path, source } => source.hint(path)?,
-            Error::Authenticate { user, path, .. } => {
-                format!(
-                    "put the key's public half into ~{user}/.ssh/authorized_keys on the master \
-                     (`ssh-copy-id -i {}`), or name another user or key",
-                    path.display()
-                )
-            }
-            Error::NoAdminConf { user, .. } => {
-                format!("let {user} run `sudo` without a password on the master, or copy admin.conf to ~{user}/.kube/config")
-            }
-            Error::Run { .. } | Error::Thread { .. } => return None,
-        })
-    }
-}
-
-impl KeyProblem {
-    fn hint(&self, path: &Path) -> Option<String> {
-        Some(match self {
-            KeyProblem::Missing | KeyProblem::NotAFile | KeyProblem::NotAKey => {
-                "name the private key that the master knows, with --ssh-key or as ssh_key in fleet.toml"
-                    .to_owned()
-            }
-            KeyProblem::TooOpen(_) => format!("chmod 600 {}", path.display()),
-            KeyProblem::Public => "name the private key, the file without .pub".to_owned(),
-            KeyProblem::Passphrase => {
-                "make a key without a passphrase for fleet: the tunnel has to come up with nobody there"
-                    .to_owned()
-            }
-            KeyProblem::Unreadable(_) => return None,
-        })
-    }
-}
-
-/// A server's public host key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostKey {
-    key_type: String,
-    blob: Vec<u8>,
-}
-
-impl HostKey {
-    /// From a key as it goes over the wire (RFC 4253, 6.6): its type's name is in front. Only types that fleet asks
-    /// for.
-    fn from_blob(blob: &[u8]) -> Option<Self> {
-        let key_type = std::str::from_utf8(wire_string(blob)?).ok()?;
-        let known = key_type == "ssh-rsa" || HOST_KEY_ALGORITHMS.contains(&key_type);
-        known.then(|| Self { key_type: key_type.to_owned(), blob: blob.to_vec() })
-    }
-
-    /// The key of a server as fleet's own `known_hosts` files have it.
-    pub fn from_known_hosts(text: &str, ip: IpAddr, port: u16) -> Option<Self> {
-        let host = known_hosts_name(ip, port);
-        text.lines().find_map(|line| {
-            let mut fields = line.split_whitespace();
-            let (names, key_type, key) = (fields.next()?, fields.next()?, fields.next()?);
-            let key = Self::from_blob(&STANDARD.decode(key).ok()?)?;
-            (names.split(',').any(|name| name == host) && key.key_type == key_type).then_some(key)
-        })
-    }
-
-    /// The type's name, as OpenSSH writes it: `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`.
-    pub fn key_type(&self) -> &str {
-        &self.key_type
-    }
-
-    /// The key itself, base64.
-    pub fn base64(&self) -> String {
-        STANDARD.encode(&self.blob)
-    }
-
-    /// The fingerprint as `ssh-keygen -l` shows it: `SHA256:...`.
-    pub fn fingerprint(&self) -> String {
-        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(&self.blob)))
-    }
-
-    /// The line of a `known_hosts` file, without an end of line.
-    pub fn known_hosts_line(&self, ip: IpAddr, port: u16) -> String {
-        format!("{} {} {}", known_hosts_name(ip, port), self.key_type, self.base64())
-    }
-
-    /// OpenSSH's `HostKeyAlgorithms` for this key. Without it OpenSSH may ask the server for a key of another type, which
-    /// is in no `known_hosts` then.
-    pub fn host_key_algorithms(&self) -> &str {
-        // One RSA key signs with several hashes; the key's type is no algorithm that is safe today.
-        if self.key_type == "ssh-rsa" { "rsa-sha2-512,rsa-sha2-256" } else { &self.key_type }
-    }
-}
-
-/// A server's name in a `known_hosts` file (sshd(8)).
-fn known_hosts_name(ip: IpAddr, port: u16) -> String {
-    if port == 22 { ip.to_string() } else { format!("[{ip}]:{port}") }
-}
-
-/// The first length-prefixed string of SSH's wire format (RFC 4251, 5).
-fn wire_string(bytes: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
 
 /// Asks a server for its host key, the best that it has.
 pub async fn host_key(ip: IpAddr, port: u16, limit: Duration) -> Result<HostKey, Error> {
@@ -362,63 +78,6 @@ pub fn check_key(path: &Path) -> Result<(), Error> {
 /// Whether an SSH agent can be asked.
 fn has_agent() -> bool {
     std::env::var_os("SSH_AUTH_SOCK").is_some_and(|socket| !socket.is_empty())
-}
-
-fn load_key(path: &Path) -> Result<SecretString, KeyProblem> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => KeyProblem::Missing,
-        _ => KeyProblem::Unreadable(error),
-    };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    // Before it is opened: opening a pipe would wait for somebody to write into it.
-    if !metadata.is_file() {
-        return Err(KeyProblem::NotAFile);
-    }
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    match file.take(KEY_LIMIT).read_to_string(&mut text) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(KeyProblem::NotAKey),
-        read => read.map_err(unreadable)?,
-    };
-    let text = SecretString::from(text);
-    check_key_text(text.expose_secret())?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyProblem::TooOpen(mode));
-    }
-    Ok(text)
-}
-
-fn check_key_text(text: &str) -> Result<(), KeyProblem> {
-    let text = text.trim_start();
-    if ["ssh-", "ecdsa-sha2-", "sk-"].iter().any(|start| text.starts_with(start))
-        || text.contains("BEGIN PUBLIC KEY")
-    {
-        return Err(KeyProblem::Public);
-    }
-    let Some(body) = text.strip_prefix("-----BEGIN OPENSSH PRIVATE KEY-----") else {
-        return check_pem(text);
-    };
-    // PROTOCOL.key of OpenSSH: a magic, then the cipher's name.
-    let body: String = body.lines().take_while(|line| !line.starts_with('-')).map(str::trim).collect();
-    let bytes = STANDARD.decode(body).map_err(|_| KeyProblem::NotAKey)?;
-    match bytes.strip_prefix(b"openssh-key-v1\0").and_then(wire_string) {
-        Some(b"none") => Ok(()),
-        Some(_) => Err(KeyProblem::Passphrase),
-        None => Err(KeyProblem::NotAKey),
-    }
-}
-
-fn check_pem(text: &str) -> Result<(), KeyProblem> {
-    let first = text.lines().next().unwrap_or_default();
-    if !first.starts_with("-----BEGIN ") || !first.contains("PRIVATE KEY") {
-        Err(KeyProblem::NotAKey)
-    } else if text.contains("ENCRYPTED") {
-        Err(KeyProblem::Passphrase)
-    } else {
-        Ok(())
-    }
 }
 
 /// One connection, and the deadline of all that is done over it.
@@ -579,7 +238,8 @@ impl Call {
     ) -> Result<Result<String, String>, Error> {
         let (peer, user) = (self.peer, user.to_owned());
         let failed = |source| Error::Run { command, user, peer, source };
-        self.step(session, "fetching the kubeconfig", || Ran::new(session, command), failed).map(Ran::output)
+        self.step(session, "fetching the kubeconfig", || Ran::new(self, session, command), failed)
+            .map(Ran::output)
     }
 }
 
@@ -592,13 +252,25 @@ struct Ran {
 }
 
 impl Ran {
-    fn new(session: &Session, command: &str) -> Result<Self, Libssh2> {
+    fn new(call: &Call, session: &Session, command: &str) -> Result<Self, Libssh2> {
         let mut channel = session.channel_session()?;
+        let ran = Self::on(call, session, &mut channel, command);
+        if ran.is_err() {
+            // Dropping a channel waits for the server to close it, which one that is silent does not.
+            session.set_timeout(1);
+        }
+        ran
+    }
+
+    fn on(call: &Call, session: &Session, channel: &mut Channel, command: &str) -> Result<Self, Libssh2> {
+        call.arm(session);
         channel.exec(command)?;
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        read_bounded(&mut channel, &mut stdout)?;
-        read_bounded(&mut channel.stderr(), &mut stderr)?;
-        let (status, signal) = end(&mut channel)?;
+        let stdout = read_bounded(call, session, channel)?;
+        let stderr = read_bounded(call, session, &mut channel.stderr())?;
+        call.arm(session);
+        channel.wait_close()?;
+        // libssh2 says 0 for a command that a signal ended.
+        let (status, signal) = (channel.exit_status()?, channel.exit_signal()?.exit_signal);
         Ok(Self { stdout, stderr, status, signal })
     }
 
@@ -623,19 +295,20 @@ impl Ran {
 }
 
 /// Reads to the end. More than the limit is an error: half a kubeconfig is of no use.
-fn read_bounded(from: &mut impl Read, into: &mut Vec<u8>) -> Result<(), Libssh2> {
-    let read = from.take(OUTPUT_LIMIT + 1).read_to_end(into)?;
-    if u64::try_from(read).is_ok_and(|read| read <= OUTPUT_LIMIT) {
-        Ok(())
-    } else {
-        Err(Libssh2(format!("it writes more than {OUTPUT_LIMIT} bytes")))
+fn read_bounded(call: &Call, session: &Session, from: &mut impl Read) -> Result<Vec<u8>, Libssh2> {
+    let mut all = Vec::new();
+    let mut chunk = [0; 8 << 10];
+    loop {
+        call.arm(session);
+        let read = from.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(all);
+        }
+        all.extend_from_slice(&chunk[..read]);
+        if all.len() > OUTPUT_LIMIT {
+            return Err(Libssh2(format!("it writes more than {OUTPUT_LIMIT} bytes")));
+        }
     }
-}
-
-fn end(channel: &mut Channel) -> Result<(i32, Option<String>), Libssh2> {
-    channel.wait_close()?;
-    // libssh2 says 0 for a command that a signal ended.
-    Ok((channel.exit_status()?, channel.exit_signal()?.exit_signal))
 }
 
 fn agent_log_in(session: &Session, user: &str) -> Result<(), ssh2::Error> {
@@ -648,4 +321,95 @@ fn agent_log_in(session: &Session, user: &str) -> Result<(), ssh2::Error> {
         }
     }
     Err(ssh2::Error::eof())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::exit::chain;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    /// For servers that never answer.
+    const SHORT: Duration = Duration::from_millis(300);
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_commands_output_is_taken_only_if_it_ended_well() {
+        let ran = |stdout: &str, stderr: &str, status, signal: Option<&str>| {
+            let (stdout, stderr) = (stdout.into(), stderr.into());
+            Ran { stdout, stderr, status, signal: signal.map(ToOwned::to_owned) }.output()
+        };
+        assert_eq!(ran("a: 1\n", "warning", 0, None).unwrap(), "a: 1\n");
+        assert_eq!(
+            ran("half a secret", "sudo: a\npassword\u{1b}[0m", 1, None).unwrap_err(),
+            "ended with status 1 (sudo: a password [0m)"
+        );
+        assert_eq!(ran("half a secret", "", 0, Some("KILL")).unwrap_err(), "was ended by signal KILL");
+        assert_eq!(ran(" \n", "", 0, None).unwrap_err(), "wrote nothing");
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_told_as_refused() {
+        let port = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap().port();
+        let error = host_key(HERE, port, LIMIT).await.unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }));
+        assert!(
+            chain(&error).contains(&format!("127.0.0.1:{port}: Connection refused")),
+            "{}",
+            chain(&error)
+        );
+        assert!(error.hint().unwrap().contains("no SSH server listens"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_costs_the_time_limit_alone() {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let start = Instant::now();
+        let error = host_key(HERE, listener.local_addr().unwrap().port(), SHORT).await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { doing: "agreeing on keys", .. }), "{error:?}");
+        assert!(start.elapsed() < SHORT * 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_trickles_costs_the_time_limit_alone() {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"a\r\n").is_ok() {
+                std::thread::sleep(SHORT / 20);
+            }
+        });
+        let start = Instant::now();
+        let error = host_key(HERE, port, SHORT).await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. } | Error::Handshake { .. }), "{error:?}");
+        assert!(start.elapsed() < SHORT * 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_no_ssh_server_is_told_as_such() {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        });
+        let error = host_key(HERE, port, LIMIT).await.unwrap_err();
+        assert!(matches!(error, Error::Handshake { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_hangs_up() {
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let call = host_key(HERE, port, Duration::from_mins(1));
+        assert!(timeout(SHORT, call).await.is_err());
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        // libssh2's banner, and then the end and not a time limit.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
 }
