@@ -110,7 +110,8 @@ impl Cinder {
     }
 
     async fn ask(&self, method: reqwest::Method, path: &str) -> Result<u16> {
-        let request = self.client.request(method, format!("{}{path}", self.url)).header("x-auth-token", &self.token);
+        let request =
+            self.client.request(method, format!("{}{path}", self.url)).header("x-auth-token", &self.token);
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         answer.bytes().await?;
@@ -128,8 +129,9 @@ async fn orphans() -> Result<()> {
             cinder.ask(reqwest::Method::GET, "/snapshots/detail?limit=1000"),
         )
     }));
-    let clusters =
-        try_join_all(hubs.iter().map(async |hub| get(&cluster(hub)?, "/api/v1/persistentvolumes?limit=1000").await));
+    let clusters = try_join_all(
+        hubs.iter().map(async |hub| get(&cluster(hub)?, "/api/v1/persistentvolumes?limit=1000").await),
+    );
     futures_util::try_join!(projects, clusters)?;
     Ok(())
 }

@@ -22,4 +22,5 @@ pub mod report;
 pub mod sandbox;
 pub mod secret;
 pub mod systems;
+pub mod text;
 pub mod tombstone;

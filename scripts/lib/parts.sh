@@ -83,6 +83,23 @@ answers() {
   for ip in $(jq -r '.hubs[].ip' "$file"); do answers_api "$ip" || return 1; done
 }
 
+# Was it made for these hubs, and from the images as they are now described?
+is_current() { # NAME HUBS
+  local file=$state/$1/world.json image used
+  [ -s "$file" ] || return 1
+  if [ "$(jq -r '[.hubs[] | "\(.name):\(.project)"] | join(" ")' "$file")" != "$(xargs <<< "$2")" ]; then
+    say "world $1 has other hubs; making it anew"
+    return 1
+  fi
+  for image in cloud master; do
+    used=$(docker ps -a --filter "label=fleet-world=$1" --format '{{.Image}}' | grep -m1 "^fleet-world/$image:") || return 1
+    if [ "$used" != "fleet-world/$image:$(hash_of "$image")" ]; then
+      say "world $1 is of another image $image; making it anew"
+      return 1
+    fi
+  done
+}
+
 # Brings a world back that is there but stopped, paused or cut off, after a reboot say. Fails if anything is missing.
 revive() {
   local name=$1 file=$state/$1/world.json id ip

@@ -217,7 +217,8 @@ fn owner_of(path: &Path) -> Result<Owner, Failure> {
 fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| file_failure(files::Error::new("read", path, source)))?;
-    let wanted = kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
+    let wanted =
+        kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     if wanted == text {
         return Ok(());
     }
@@ -233,7 +234,8 @@ async fn fetch_kubeconfig(
     undo: &mut Undo,
 ) -> Result<(), Failure> {
     let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
-    let text = kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
+    let text =
+        kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
 }
 
@@ -251,8 +253,10 @@ async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) ->
             Err(error) => error,
         };
         // A certificate that is refused now is refused in a minute too.
-        let can_change =
-            matches!(error.kind(), Kind::NoTunnel | Kind::Closed | Kind::Hanging | Kind::ServerError | Kind::Other);
+        let can_change = matches!(
+            error.kind(),
+            Kind::NoTunnel | Kind::Closed | Kind::Hanging | Kind::ServerError | Kind::Other
+        );
         if can_change && Instant::now() < deadline {
             tokio::time::sleep(POLL).await;
             continue;
@@ -260,7 +264,7 @@ async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) ->
         let mut problem = chain(&error);
         let words = engine.last_words(id, 3).await.unwrap_or_default();
         if !words.trim().is_empty() {
-            problem = format!("{problem}; {}", crate::report::one_line(&words));
+            problem = format!("{problem}; {}", crate::text::one_line(&words));
         }
         let failure = Failure { exit: crate::exit::Exit::Failed, problems: vec![problem], hint: None };
         return Err(failure.hint(error.hint().unwrap_or_else(|| {

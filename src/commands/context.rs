@@ -79,7 +79,7 @@ pub fn tell(text: &str) {
 /// Tells what could not be seen, one line a hub, each with what to do.
 pub fn tell_unseen(unseen: &[Unseen]) {
     for one in unseen {
-        tell(&format!("{}: {}\n", one.subject, crate::report::one_line(&one.reason)));
+        tell(&format!("{}: {}\n", one.subject, crate::text::one_line(&one.reason)));
         if let Some(hint) = &one.hint {
             tell(&format!("    {hint}\n"));
         }

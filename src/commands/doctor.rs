@@ -12,8 +12,8 @@ use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Fleet, HubName};
 use crate::observe::{Depth, Sandboxes};
 use crate::plan::diagnose::{Finding, Severity, works};
-use crate::report::one_line;
 use crate::systems::docker::Engine;
+use crate::text::one_line;
 
 /// Say what is wrong on this machine and with each hub, and what to do about it
 #[derive(Debug, clap::Args)]

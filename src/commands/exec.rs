@@ -13,7 +13,8 @@ use crate::exec::{End, Event, Outcome, Stream, across};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Hub, HubName};
 use crate::observe::Sandboxes;
-use crate::report::{Prefixes, duration, one_line};
+use crate::report::{Prefixes, duration};
+use crate::text::one_line;
 
 /// Events that may wait to be shown. A slow terminal slows the commands down instead of filling the memory.
 const WAITING: usize = 256;

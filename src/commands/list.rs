@@ -40,9 +40,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             print_json(&hubs)?;
         }
         Format::Table => {
-            let mut table = Table::new(&["HUB", "IP", "OPENRC", "STATE", "IMAGE"]);
+            let mut table = Table::new(&["HUB", "IP", "OPENRC", "STATE", "IMAGE"], None);
             for hub in &fleet.hubs {
-                table.row(&[
+                table.row([
                     hub.name.as_str(),
                     &hub.ip.to_string(),
                     &hub.openrc.to_string_lossy(),

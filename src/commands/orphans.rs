@@ -9,7 +9,8 @@ use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
 use crate::observe::{Sandboxes, look_at_volumes};
 use crate::plan::orphans::{Deletions, OrphanPlan, plan};
-use crate::report::{Progress, orphans as report};
+use crate::report::Progress;
+use crate::report::orphans::{self as report, Look};
 
 /// Find volumes that nothing uses any more, and delete them when that is confirmed
 ///
@@ -53,33 +54,54 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     drop(progress);
     let plan = plan(&view, &fleet.orphans);
-    show(args, &plan)?;
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
         Err(unseen) => {
+            show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
             tell_unseen(unseen);
             return Ok(Exit::CannotTell);
         }
     };
-    if !args.delete || deletions.is_empty() {
+    if !args.delete {
+        show(args, &plan)?;
         return Ok(Exit::Done);
     }
-    let Some(confirmed) = Confirmed::by_flag(&deletions, args.confirm) else {
-        return Err(unconfirmed(&deletions));
+    let confirmed = Confirmed::by_flag(&deletions, args.confirm);
+    // With --confirm, the one JSON document that is written is about what was done.
+    match args.format {
+        Format::Table => {
+            shown(|out| report::deletions(out, &deletions, Look { width: terminal_width(), all: false }))?
+        }
+        Format::Json if confirmed.is_none() => shown(|out| report::deletions_json(out, &deletions))?,
+        Format::Json => {}
+    }
+    let Some(confirmed) = confirmed else {
+        return if deletions.is_empty() { Ok(Exit::Done) } else { Err(unconfirmed(&deletions)) };
     };
     let world = RealWorld::new(&clusters, &clouds);
     carry_out(args, context, &fleet, &world, &deletions, &confirmed).await
 }
 
-fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
+fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Failure> {
     let mut out = Vec::new();
-    let shown = match args.format {
-        Format::Json => report::json(&mut out, plan),
-        Format::Table => report::table(&mut out, plan, args.all),
-    };
-    written(shown)?;
+    written(write(&mut out))?;
     print(&String::from_utf8_lossy(&out))
+}
+
+fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
+    match args.format {
+        Format::Json => shown(|out| report::json(out, plan)),
+        Format::Table => {
+            shown(|out| report::table(out, plan, Look { width: terminal_width(), all: args.all }))
+        }
+    }
+}
+
+/// The width of the terminal that standard output is; `None` for a pipe or a file.
+fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
 }
 
 fn unconfirmed(deletions: &Deletions) -> Failure {
@@ -104,6 +126,9 @@ async fn carry_out(
         if let delete::Step::Over(_) = event.step {
             progress.done_one();
         }
+        if let Some(line) = report::event(&event) {
+            progress.aside(|| tell(&format!("{line}\n")));
+        }
     };
     let summary = delete::delete(
         world,
@@ -116,13 +141,10 @@ async fn carry_out(
     )
     .await;
     drop(progress);
-    let mut out = Vec::new();
-    let shown = match args.format {
-        Format::Json => report::outcome_json(&mut out, &summary),
-        Format::Table => report::outcome(&mut out, &summary),
-    };
-    written(shown)?;
-    print(&String::from_utf8_lossy(&out))?;
+    match args.format {
+        Format::Json => shown(|out| report::summary_json(out, &summary))?,
+        Format::Table => shown(|out| report::summary(out, &summary))?,
+    }
     tell_unseen(&summary.silent);
     Ok(summary.exit())
 }

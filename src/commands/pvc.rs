@@ -68,12 +68,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
     let now = clock::now();
     let mut table =
-        Table::new(&["HUB", "NAMESPACE", "NAME", "USER", "PHASE", "GIB", "PV", "VOLUME ID", "AGE"])
-            .right(&[5]);
+        Table::new(&["HUB", "NAMESPACE", "NAME", "USER", "PHASE", ">GIB", "PV", "VOLUME ID", ">AGE"], None);
     for Row { hub, row } in rows {
         let ClaimRow { claim, volume_id } = row;
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        table.row(&[
+        table.row([
             hub.as_str(),
             &claim.namespace,
             &claim.name,

@@ -11,8 +11,9 @@ use crate::hub::{Fleet, Hub};
 use crate::observe::{Depth, Sandboxes, look_at_hubs};
 use crate::observed::{Answer, HubLook};
 use crate::plan::diagnose::{Finding, diagnose, tunnel_word, works};
-use crate::report::{Progress, Table, gib, one_line};
+use crate::report::{Progress, Table, gib};
 use crate::systems::docker::Engine;
+use crate::text::one_line;
 
 /// Show what is there of each hub, and whether it works
 ///
@@ -91,26 +92,17 @@ pub(super) async fn examine(
 }
 
 fn table(diagnosed: &[Diagnosed]) -> Table {
-    let mut table = Table::new(&[
-        "HUB",
-        "SANDBOX",
-        "OPENRC",
-        "TUNNEL",
-        "API",
-        "PROJECT",
-        "VALID UNTIL",
-        "NODES",
-        "CLAIMS",
-        "GIB",
-    ])
-    .right(&[7, 8, 9]);
+    let mut table = Table::new(
+        &["HUB", "SANDBOX", "OPENRC", "TUNNEL", "API", "PROJECT", "VALID UNTIL", ">NODES", ">CLAIMS", ">GIB"],
+        None,
+    );
     for Diagnosed { look, .. } in diagnosed {
         let credentials = look.credentials.seen();
         let claims = look.claims.seen();
         let bytes: Option<u64> =
             claims.map(|claims| claims.iter().filter_map(|claim| claim.size_bytes).sum());
         let dash = || "-".to_owned();
-        table.row(&[
+        table.row([
             look.hub.as_str(),
             look.sandbox.state.unwrap_or("none"),
             openrc_word(look),

@@ -369,6 +369,8 @@ fn lost(view: &VolumeView) -> Vec<Lost<'_>> {
     let mut lost: Vec<Lost<'_>> = view
         .clusters
         .iter()
+        // What a hub used that was taken out may be gone by now, and nobody logs in there.
+        .filter(|cluster| cluster.removed_at.is_none())
         .flat_map(|cluster| cluster.persistent_volumes.iter().map(|pv| (&cluster.hub, pv)))
         .filter(|(_, pv)| is_cinders(pv) && is_settled(pv, view.seen_at))
         .filter(|(_, pv)| {

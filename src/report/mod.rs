@@ -5,12 +5,10 @@ pub mod orphans;
 mod prefix;
 mod progress;
 mod table;
-mod text;
 mod units;
 
 pub use failure::failure;
 pub use prefix::Prefixes;
 pub use progress::Progress;
 pub use table::Table;
-pub use text::one_line;
 pub use units::{age, duration, gib};

@@ -19,9 +19,9 @@ pub fn duration(duration: Duration) -> String {
     format!("{seconds}s")
 }
 
-/// How long ago something was, as kubectl shows ages: `45s`, `10m`, `5h`, `17d`. `?` where it is not known.
+/// How long ago something was, as kubectl shows ages: `45s`, `10m`, `5h`, `17d`. `-` where it is not known.
 pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
-    let Some(since) = since else { return "?".to_owned() };
+    let Some(since) = since else { return "-".to_owned() };
     let seconds = now.duration_since(since).as_secs();
     match seconds {
         ..0 => "in the future".to_owned(),
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn an_age_that_is_not_known_is_not_zero() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(age(None, now), "?");
+        assert_eq!(age(None, now), "-");
         assert_eq!(age(Timestamp::from_second(999_955).ok(), now), "45s");
         assert_eq!(age(Timestamp::from_second(1_000_000 - 17 * 86_400).ok(), now), "17d");
         assert_eq!(age(Timestamp::from_second(1_000_001).ok(), now), "in the future");

@@ -32,8 +32,8 @@ use self::error::NoSocket;
 pub use self::error::{BadCertificates, Cause, Error, Kind};
 use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
 use super::kubeconfig::{self, Access, Credentials};
-use super::line::one_line;
 use crate::observed::{Claim, Node, PersistentVolume};
+use crate::text::excerpt;
 
 mod error;
 mod objects;
@@ -98,7 +98,7 @@ impl Cluster {
         let answer = self.get(what).await.map_err(|source| self.failed(what, source))?;
         match answer.trim() {
             "ok" => Ok(()),
-            other => Err(self.failed(what, Cause::BadAnswer(format!("{:?} instead of ok", one_line(other))))),
+            other => Err(self.failed(what, Cause::BadAnswer(format!("{:?} instead of ok", excerpt(other))))),
         }
     }
 
@@ -164,7 +164,7 @@ impl Cluster {
         let request = http::Request::get(path)
             .header(http::header::USER_AGENT, concat!("fleet/", env!("CARGO_PKG_VERSION")))
             .body(Vec::new())
-            .map_err(|error| Cause::Other(one_line(&error.to_string())))?;
+            .map_err(|error| Cause::Other(excerpt(&error.to_string())))?;
         match timeout(self.limit, self.client.request_text(request)).await {
             Ok(answer) => answer.map_err(|error| self.refused(error.into())),
             Err(_) => Err(Cause::Hanging(self.limit)),
@@ -174,7 +174,7 @@ impl Cluster {
 
 /// A client that does what a kubeconfig says, through a socket.
 fn client(access: Access, socket: &Path) -> Result<Client, BadCertificates> {
-    let bad = |error: &dyn std::error::Error| BadCertificates(one_line(&error.to_string()));
+    let bad = |error: &dyn std::error::Error| BadCertificates(excerpt(&error.to_string()));
     use_provider();
     let config = config(access)?;
     let https = config

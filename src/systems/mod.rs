@@ -4,7 +4,6 @@
 pub mod docker;
 pub mod kube;
 pub mod kubeconfig;
-mod line;
 pub mod openstack;
 mod quantity;
 pub mod ssh;

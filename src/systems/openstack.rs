@@ -230,9 +230,10 @@ impl Cloud {
                 .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
                 .when(|cause: &Cause| cause.nature() != Nature::Refused)
                 .await?;
-            let page: wire::Page<R> = wire::Page::read(&bytes, key)?;
+            let page: wire::Page<R> = parse(&bytes)?;
+            let next = page.next();
             let entries: Vec<T> = page.entries.into_iter().map(&read).collect::<Result<_, _>>()?;
-            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), page.next, PAGE)?;
+            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), next, PAGE)?;
             all.extend(entries);
             if !more {
                 return Ok(all);
@@ -319,7 +320,7 @@ async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration)
         _ => {}
     }
     let subject = response.headers().get("x-subject-token").cloned();
-    let token = Token::read(subject, &body(response)?)?;
+    let token = Token::read(subject.as_ref(), &body(response)?)?;
     let auth = Auth::AuthToken(Box::new(AuthToken::new(token.secret.clone(), None)));
     let cinder = client(settings, limit, Some(token.cinder(settings)?), auth)?;
     Ok(Session { token, cinder })

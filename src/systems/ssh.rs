@@ -17,8 +17,8 @@ use self::host_key::HOST_KEY_ALGORITHMS;
 pub use self::host_key::HostKey;
 pub use self::private_key::KeyProblem;
 use self::private_key::load_key;
-use super::line::one_line;
 use crate::hub::SshTarget;
+use crate::text::excerpt;
 
 mod error;
 mod host_key;
@@ -276,12 +276,12 @@ impl Ran {
 
     /// What it wrote; else how it ended, with what it complained about. What it wrote is never in that.
     fn output(self) -> Result<String, String> {
-        let complaint = match one_line(&String::from_utf8_lossy(&self.stderr)) {
+        let complaint = match excerpt(&String::from_utf8_lossy(&self.stderr)) {
             line if line.is_empty() => String::new(),
             line => format!(" ({line})"),
         };
         if let Some(signal) = self.signal {
-            return Err(format!("was ended by signal {}{complaint}", one_line(&signal)));
+            return Err(format!("was ended by signal {}{complaint}", excerpt(&signal)));
         }
         if self.status != 0 {
             return Err(format!("ended with status {}{complaint}", self.status));

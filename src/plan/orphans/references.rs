@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::hub::HubName;
 use crate::observed::{ClusterVolumes, PersistentVolume, Volume};
 
@@ -73,8 +75,17 @@ impl Index {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reference<'v> {
     pub(super) hub: &'v HubName,
+    /// When the hub was taken out of the fleet; then the PV is one that its cluster had at that time.
+    pub(super) removed_at: Option<Timestamp>,
     pub(super) pv: &'v PersistentVolume,
     pub(super) by: By,
+}
+
+impl<'v> Reference<'v> {
+    /// The same for every order in which the PVs were listed.
+    fn order(&self) -> impl Ord + use<'v> {
+        (self.by, self.hub, &self.pv.name, &self.pv.phase, &self.pv.claim, &self.pv.reclaim_policy)
+    }
 }
 
 /// All PVs of a view, with their index.
@@ -106,13 +117,13 @@ impl<'v, 'i> References<'v, 'i> {
         }
         let mut references: Vec<Reference<'v>> =
             places.into_iter().filter_map(|(by, place)| self.at(by, place)).collect();
-        references.sort_by(|a, b| (a.by, a.hub, &a.pv.name).cmp(&(b.by, b.hub, &b.pv.name)));
+        references.sort_by(|a, b| a.order().cmp(&b.order()));
         references
     }
 
     fn at(&self, by: By, place: Place) -> Option<Reference<'v>> {
         let cluster = self.clusters.get(usize::try_from(place.cluster).ok()?)?;
         let pv = cluster.persistent_volumes.get(usize::try_from(place.pv).ok()?)?;
-        Some(Reference { hub: &cluster.hub, pv, by })
+        Some(Reference { hub: &cluster.hub, removed_at: cluster.removed_at, pv, by })
     }
 }

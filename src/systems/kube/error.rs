@@ -9,7 +9,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::objects::Incomplete;
 use crate::systems::kubeconfig::Problem;
-use crate::systems::line::one_line;
+use crate::text::excerpt;
 
 /// A step that did not work. The source says why.
 #[derive(Debug, thiserror::Error)]
@@ -219,8 +219,8 @@ impl From<::kube::Error> for Cause {
     fn from(error: ::kube::Error) -> Self {
         use ::kube::Error;
         match error {
-            Error::Api(status) => Cause::Status { code: status.code, message: one_line(&status.message) },
-            Error::SerdeError(error) => Cause::BadAnswer(one_line(&error.to_string())),
+            Error::Api(status) => Cause::Status { code: status.code, message: excerpt(&status.message) },
+            Error::SerdeError(error) => Cause::BadAnswer(excerpt(&error.to_string())),
             Error::FromUtf8(_) => Cause::BadAnswer("it is not text".to_owned()),
             other => transport_cause(&other),
         }
@@ -246,19 +246,19 @@ fn transport_cause(error: &(dyn StdError + 'static)) -> Cause {
         if let Some(error) = cause.downcast_ref::<io::Error>()
             && is_closed(error.kind())
         {
-            return Cause::Closed(one_line(&error.to_string()));
+            return Cause::Closed(excerpt(&error.to_string()));
         }
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             if error.is_parse() {
-                return Cause::BadAnswer(one_line(&error.to_string()));
+                return Cause::BadAnswer(excerpt(&error.to_string()));
             }
             if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-                return Cause::Closed(one_line(&error.to_string()));
+                return Cause::Closed(excerpt(&error.to_string()));
             }
         }
         deepest = cause.to_string();
     }
-    Cause::Other(one_line(&deepest))
+    Cause::Other(excerpt(&deepest))
 }
 
 fn is_closed(kind: io::ErrorKind) -> bool {

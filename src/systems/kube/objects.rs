@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::observed::{CINDER_IN_TREE, Claim, ClaimRef, Node, PersistentVolume};
-use crate::systems::line::one_line;
 use crate::systems::quantity;
+use crate::text::excerpt;
 
 /// Where kubespawner writes the user that a claim was made for: a label (escaped) or, as it is, an annotation.
 const USERNAME: &str = "hub.jupyter.org/username";
@@ -42,7 +42,7 @@ pub enum Incomplete {
 }
 
 fn not_that(error: &serde_json::Error) -> Incomplete {
-    Incomplete::NotThat(one_line(&error.to_string()))
+    Incomplete::NotThat(excerpt(&error.to_string()))
 }
 
 /// An object as it is sent, and what fleet sees of it.
@@ -82,7 +82,7 @@ impl<T: Wire> Page<T> {
         if page.kind == T::LIST {
             Ok(page)
         } else {
-            Err(Incomplete::OtherKind { expected: T::LIST, found: one_line(&page.kind) })
+            Err(Incomplete::OtherKind { expected: T::LIST, found: excerpt(&page.kind) })
         }
     }
 
@@ -211,8 +211,7 @@ fn volume_ids(
     spec: &BTreeMap<String, Box<RawValue>>,
 ) -> Vec<String> {
     let handles = csi.map(|csi| csi.volume_handle).into_iter().chain(cinder.map(|cinder| cinder.volume_id));
-    let elsewhere =
-        spec.iter().filter(|(name, _)| *name != "claimRef").flat_map(|(_, raw)| uuids(raw.get()));
+    let elsewhere = spec.iter().filter(|(name, _)| *name != "claimRef").flat_map(|(_, raw)| uuids(raw.get()));
     // The handle comes first: it is the volume, and the others only may be.
     let mut ids: Vec<String> = Vec::new();
     for id in handles.chain(elsewhere) {

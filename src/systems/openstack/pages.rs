@@ -49,12 +49,12 @@ impl Pages {
         let mut last = None;
         for id in ids {
             if !self.ids.insert(id.to_owned()) {
-                return Err(self.incomplete(format!("{id} came twice")));
+                return Err(self.incomplete(&format!("{id} came twice")));
             }
             last = Some(id.to_owned());
         }
         if self.ids.len() > LIMIT {
-            return Err(self.incomplete(format!("it goes on after {LIMIT}")));
+            return Err(self.incomplete(&format!("it goes on after {LIMIT}")));
         }
         // A full page without a link is asked for its successor all the same: one request more than needed, against a
         // list that a server cut at its own page size.
@@ -62,18 +62,18 @@ impl Pages {
         let marker = match (next, last) {
             (Next::None, Some(last)) if full => last,
             (Next::None, _) => return Ok(false),
-            (_, None) => return Err(self.incomplete("a page is empty and still has a next one".to_owned())),
+            (_, None) => return Err(self.incomplete("a page is empty and still has a next one")),
             (Next::After(marker), Some(_)) => marker,
             (Next::AfterLast, Some(last)) => last,
         };
         if !self.markers.insert(marker.clone()) {
-            return Err(self.incomplete(format!("its pages go round in a circle at {marker}")));
+            return Err(self.incomplete(&format!("its pages go round in a circle at {marker}")));
         }
         self.marker = Some(marker);
         Ok(true)
     }
 
-    fn incomplete(&self, why: String) -> Cause {
+    fn incomplete(&self, why: &str) -> Cause {
         Cause::Incomplete(format!("{} after {} entries: {why}", self.what, self.ids.len()))
     }
 }

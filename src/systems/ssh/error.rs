@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::private_key::KeyProblem;
-use crate::systems::line::one_line;
+use crate::text::excerpt;
 
 /// Where an sshd listens. Shown as OpenSSH writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,13 +126,13 @@ pub struct Libssh2(pub(super) String);
 
 impl From<ssh2::Error> for Libssh2 {
     fn from(error: ssh2::Error) -> Self {
-        Self(one_line(error.message()))
+        Self(excerpt(error.message()))
     }
 }
 
 impl From<io::Error> for Libssh2 {
     fn from(error: io::Error) -> Self {
-        Self(one_line(&error.to_string()))
+        Self(excerpt(&error.to_string()))
     }
 }
 

@@ -2,7 +2,8 @@
 
 pub mod fleet;
 pub mod openstack;
+pub mod pty;
 pub mod world;
 
-pub use fleet::{Fleet, Run, standing};
+pub use fleet::{Background, Fleet, Run, lines_of, standing};
 pub use world::{WorldHub, breaking, using, world};
