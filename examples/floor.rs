@@ -136,8 +136,9 @@ async fn orphans() -> Result<()> {
     Ok(())
 }
 
-/// One read and one delete for each volume, and reads until it is gone; all at once.
+/// The lists, then one read and one delete for each volume, and reads until it is gone; all at once.
 async fn delete(ids: &[String]) -> Result<()> {
+    orphans().await?;
     let openrcs = words("FLOOR_OPENRCS");
     let cinder = Cinder::log_in(openrcs.first().ok_or("no openrc")?).await?;
     let cinder = &cinder;

@@ -14,18 +14,22 @@ have_packages() {
     [ "$(dpkg-query -W -f='${db:Status-Abbrev}\n' "$@" 2>/dev/null | grep -c '^ii')" = $# ]
 }
 
-# A C compiler, and OpenSSL's headers for libssh2; hyperfine and jq for the benchmarks and the demo.
-need_build_tools() {
-    local packages=(build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config)
-    have_packages "${packages[@]}" && return
+# need_packages PACKAGE...: installs those that are missing.
+need_packages() {
+    have_packages "$@" && return
     command -v apt-get >/dev/null || {
-        echo "this machine has no apt-get; install the equivalents of: ${packages[*]}" >&2
+        echo "this machine has no apt-get; install the equivalents of: $*" >&2
         return 1
     }
-    echo "installing: ${packages[*]}" >&2
+    echo "installing: $*" >&2
     as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends \
-        "${packages[@]}" >/dev/null
+        "$@" >/dev/null
+}
+
+# A C compiler, and OpenSSL's headers for libssh2; curl and jq for the demo and the tests.
+need_build_tools() {
+    need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config
 }
 
 rust_is_new_enough() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::SpooledTempFile;
 use tokio::sync::mpsc;
 
-use super::context::{Context, print_json, tell, written};
+use super::context::{Context, tell, written};
 use crate::config;
 use crate::exec::{End, Event, Outcome, Stream, across};
 use crate::exit::{Exit, Failure};
@@ -106,24 +106,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if ends.iter().all(|outcome| outcome.end.is_success()) { Exit::Done } else { Exit::Failed })
 }
 
-/// Whole lines as they come, standard output to standard output and standard error to standard error.
+/// Whole lines as they come, standard output to standard output and standard error to standard error. What the command
+/// printed is written as it is: only the prefix has fleet's colours, and only where they are wanted.
 async fn stream(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Outcome>, Failure> {
-    let prefixes = Prefixes::new(hubs.iter().map(|hub| &hub.name));
+    let names = || hubs.iter().map(|hub| &hub.name);
+    let wanted = |choice| choice != anstream::ColorChoice::Never;
+    let out = Prefixes::new(names(), wanted(anstream::AutoStream::choice(&std::io::stdout())));
+    let err = Prefixes::new(names(), wanted(anstream::AutoStream::choice(&std::io::stderr())));
     let mut ends = Vec::new();
     while let Some(event) = events.recv().await {
         match event {
-            Event::Line { hub, stream, line } => {
-                let mut whole = prefixes.of(&hub).into_bytes();
-                whole.extend_from_slice(&line);
-                whole.push(b'\n');
-                written(match stream {
-                    Stream::Stdout => anstream::stdout().lock().write_all(&whole),
-                    Stream::Stderr => anstream::stderr().lock().write_all(&whole),
-                })?;
+            Event::Line { hub, stream: Stream::Stdout, line } => {
+                written(std::io::stdout().lock().write_all(&prefixed(&out, &hub, &line)))?;
+            }
+            Event::Line { hub, stream: Stream::Stderr, line } => {
+                written(std::io::stderr().lock().write_all(&prefixed(&err, &hub, &line)))?;
             }
             Event::Ended(outcome) => {
                 if let Some(why) = why_not(&outcome.end) {
-                    tell(&format!("{}{why}\n", prefixes.of(&outcome.hub)));
+                    tell(&format!("{}{why}\n", err.of(&outcome.hub)));
                 }
                 ends.push(outcome);
             }
@@ -131,6 +132,14 @@ async fn stream(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<
     }
     summary(&ends);
     Ok(ends)
+}
+
+/// A whole line in one piece, so that it is written in one piece.
+fn prefixed(prefixes: &Prefixes, hub: &HubName, line: &[u8]) -> Vec<u8> {
+    let mut whole = prefixes.of(hub).into_bytes();
+    whole.extend_from_slice(line);
+    whole.push(b'\n');
+    whole
 }
 
 /// Said at the end where more than one hub was asked and not all went well: the lines have scrolled away by then.
@@ -195,7 +204,8 @@ async fn json(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Ou
             Event::Ended(outcome) => ends.push(outcome),
         }
     }
-    let mut report = Vec::new();
+    // One hub at a time, so that no more than one hub's output is in memory.
+    let mut before = "[\n";
     for hub in hubs {
         let Some(outcome) = ends.iter().find(|outcome| outcome.hub == hub.name) else { continue };
         let spool = spools.remove(&hub.name).unwrap_or_else(Spool::new);
@@ -204,15 +214,23 @@ async fn json(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Ou
             End::Exited(status) => Some(status),
             _ => None,
         };
-        report.push(serde_json::json!({
+        let entry = serde_json::json!({
             "hub": hub.name,
             "exit_status": status,
             "error": if status.is_some() { None } else { why_not(&outcome.end) },
             "stdout": text(spool.stdout)?,
             "stderr": text(spool.stderr)?,
             "seconds": outcome.took.as_secs_f64(),
-        }));
+        });
+        print_raw(before)?;
+        print_raw(&format!("{entry:#}"))?;
+        before = ",\n";
     }
-    print_json(&report)?;
+    print_raw("\n]\n")?;
     Ok(ends)
+}
+
+/// What commands printed is not fleet's to change, escape sequences included.
+fn print_raw(text: &str) -> Result<(), Failure> {
+    written(std::io::stdout().lock().write_all(text.as_bytes()))
 }

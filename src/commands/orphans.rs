@@ -59,7 +59,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
-            tell_unseen(unseen);
+            // The table has said which; the JSON says it where nobody reads along.
+            if args.format == Format::Json {
+                tell_unseen(unseen);
+            }
             return Ok(Exit::CannotTell);
         }
     };

@@ -42,7 +42,8 @@ pub struct Outcome {
 }
 
 /// Runs a command in all chosen hubs, `parallel` at a time, and sends what happens. The channel is bounded, so that a
-/// reader that is slower than the commands slows them down instead of filling the memory.
+/// reader that is slower than the commands slows them down instead of filling the memory. A reader that goes away stops
+/// them.
 #[expect(clippy::too_many_arguments, reason = "each is a different thing, and there is one caller")]
 pub async fn across(
     engine: &Engine,
@@ -61,7 +62,7 @@ pub async fn across(
             async move {
                 let began = Instant::now();
                 let end = match sandboxes.running(fleet, hub) {
-                    _ if interrupt.is_asked() => End::Interrupted,
+                    _ if interrupt.is_asked() || events.is_closed() => End::Interrupted,
                     Err(unseen) => End::Failed { reason: unseen.reason, hint: unseen.hint },
                     Ok(sandbox) => in_one(engine, &sandbox.id, hub, argv, limit, interrupt, &events).await,
                 };
@@ -84,7 +85,13 @@ async fn in_one(
 ) -> End {
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
     let mut ready = Vec::new();
-    let end = run(engine, sandbox, argv, limit, interrupt, async |stream, bytes| {
+    let stop = async {
+        tokio::select! {
+            () = interrupt.asked() => {}
+            () = events.closed() => {}
+        }
+    };
+    let end = run(engine, sandbox, argv, limit, stop, async |stream, bytes| {
         let lines = match stream {
             Stream::Stdout => &mut stdout,
             Stream::Stderr => &mut stderr,

@@ -10,10 +10,13 @@ use tokio::time::Instant;
 use crate::exit::chain;
 use crate::interrupt::Interrupt;
 use crate::sandbox::paths;
-use crate::systems::docker::{Chunk, Engine, Error, ExecSpec};
+use crate::systems::docker::{Chunk, Engine, Error, ExecSpec, Running};
 
 /// How long ending a run may take: `end` gives it 2 s to end in good order, then forces it.
 const END_LIMIT: Duration = Duration::from_secs(8);
+
+/// How long the engine takes to notice that a process has ended; ten times what it usually needs.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Which of a command's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +66,14 @@ fn run_mark() -> String {
     format!("{}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes.
+/// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
+/// up, or it is told to stop.
 pub async fn run(
     engine: &Engine,
     sandbox: &str,
     argv: &[String],
     limit: Option<Duration>,
-    interrupt: &Interrupt,
+    stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
     let mark = run_mark();
@@ -78,12 +82,31 @@ pub async fn run(
         env: vec![format!("FLEET_RUN={mark}")],
         ..Default::default()
     };
-    let stopped = tokio::select! {
-        end = follow(engine, sandbox, &spec, output) => return end.unwrap_or_else(End::from),
-        () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
-        () = interrupt.asked() => End::Interrupted,
+    let starting = engine.exec(sandbox, &spec);
+    tokio::pin!(starting);
+    let mut exec = None;
+    let following = async {
+        let running = starting.as_mut().await?;
+        exec = Some(running.id.clone());
+        follow(engine, running, output).await
     };
-    match end_run(engine, sandbox, &mark).await {
+    let stopped = tokio::select! {
+        end = following => return end.unwrap_or_else(End::from),
+        () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
+        () = stop => End::Interrupted,
+    };
+    let ended = tokio::time::timeout(END_LIMIT, async {
+        let exec = match exec {
+            Some(exec) => exec,
+            // What has been asked for may start whether or not anybody waits for it, so it is waited for.
+            None => match starting.await {
+                Ok(running) => running.id,
+                Err(_) => return Ok(()),
+            },
+        };
+        end_run(engine, sandbox, &mark, &exec).await
+    });
+    match ended.await.unwrap_or_else(|_| Err("the sandbox did not answer".to_owned())) {
         Ok(()) => stopped,
         Err(reason) => End::Failed {
             reason: format!("the command was stopped, and may still be running in the sandbox: {reason}"),
@@ -101,11 +124,9 @@ async fn deadline(limit: Option<Duration>) {
 
 async fn follow(
     engine: &Engine,
-    sandbox: &str,
-    spec: &ExecSpec,
+    mut running: Running,
     mut output: impl AsyncFnMut(Stream, Bytes),
 ) -> Result<End, Error> {
-    let mut running = engine.exec(sandbox, spec).await?;
     while let Some(chunk) = running.output.next().await {
         match chunk? {
             Chunk::Stdout(bytes) => output(Stream::Stdout, bytes).await,
@@ -116,14 +137,20 @@ async fn follow(
 }
 
 /// Ends every process of a run. Closing the stream of an exec does not end its process.
-async fn end_run(engine: &Engine, sandbox: &str, mark: &str) -> Result<(), String> {
+async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
     let spec = ExecSpec { argv: vec![paths::END.to_owned(), mark.to_owned()], ..Default::default() };
-    let ended = tokio::time::timeout(END_LIMIT, follow(engine, sandbox, &spec, async |_, _| {})).await;
-    match ended {
-        Ok(Ok(End::Exited(0))) => Ok(()),
-        Ok(Ok(end)) => Err(format!("{end:?}")),
-        Ok(Err(error)) => Err(chain(&error)),
-        Err(_) => Err("the sandbox did not answer".to_owned()),
+    loop {
+        let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
+        match follow(engine, ending, async |_, _| {}).await {
+            Ok(End::Exited(0)) => {}
+            Ok(end) => return Err(format!("{end:?}")),
+            Err(error) => return Err(chain(&error)),
+        }
+        // The engine answers before it has started the process: what was not there yet to be found is ended in the next
+        // round.
+        if tokio::time::timeout(SETTLE, engine.exit_status(exec)).await.is_ok() {
+            return Ok(());
+        }
     }
 }
 
@@ -154,7 +181,7 @@ pub async fn capture(
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let began = Instant::now();
-    let end = run(engine, sandbox, &argv, Some(limit), interrupt, async |stream, bytes| {
+    let end = run(engine, sandbox, &argv, Some(limit), interrupt.asked(), async |stream, bytes| {
         let kept = match stream {
             Stream::Stdout => &mut stdout,
             Stream::Stderr => &mut stderr,

@@ -188,6 +188,9 @@ fn orphans(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Resul
             write!(out, "{table}")?;
         }
     }
+    if plan.is_complete() && plan.is_empty() {
+        writeln!(out, "\nNo orphans.")?;
+    }
     Ok(())
 }
 

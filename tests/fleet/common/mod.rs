@@ -3,6 +3,8 @@
 pub mod fleet;
 pub mod openstack;
 pub mod pty;
+pub mod volumes;
+pub mod watched;
 pub mod world;
 
 pub use fleet::{Background, Fleet, Run, lines_of, standing};

@@ -29,6 +29,8 @@ pub struct Cloud {
     pub container: String,
     pub ip: String,
     pub auth_url: String,
+    /// Ids by name.
+    pub projects: std::collections::BTreeMap<String, String>,
 }
 
 /// A master.
@@ -48,6 +50,10 @@ pub struct PlantedVolume {
     pub name: String,
     pub project: String,
     pub kind: String,
+    /// What `fleet orphans` has to call it.
+    pub class: String,
+    /// GiB.
+    pub size: u64,
     #[serde(default)]
     pub hub: Option<String>,
     #[serde(default)]
