@@ -36,7 +36,8 @@ impl<'a> RealWorld<'a> {
 fn trouble(error: &Error) -> Trouble {
     let kind = match error.nature() {
         Nature::PutOff => TroubleKind::PutOff,
-        Nature::Unknown => TroubleKind::Unknown,
+        // Nobody knows whether a request whose answer did not come was carried out.
+        Nature::Unknown | Nature::TimedOut => TroubleKind::Unknown,
         Nature::Refused => TroubleKind::Refused,
     };
     Trouble { kind, reason: chain(error) }
