@@ -36,8 +36,8 @@ impl<'a> RealWorld<'a> {
 fn trouble(error: &Error) -> Trouble {
     let kind = match error.nature() {
         Nature::PutOff => TroubleKind::PutOff,
-        // Nobody knows whether a request whose answer did not come was carried out.
-        Nature::Unknown | Nature::TimedOut => TroubleKind::Unknown,
+        Nature::Unknown => TroubleKind::Unknown,
+        Nature::TimedOut => TroubleKind::TimedOut,
         Nature::Refused => TroubleKind::Refused,
     };
     Trouble { kind, reason: chain(error) }
