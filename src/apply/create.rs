@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{self, NewHub};
@@ -14,7 +16,7 @@ use crate::observe::{Sandboxes, look_at_openrc};
 use crate::observed::Project;
 use crate::report::duration;
 use crate::sandbox::{Owner, SandboxSpec};
-use crate::systems::docker::Engine;
+use crate::systems::docker::{self, Engine};
 use crate::systems::kube::{Cluster, Kind};
 use crate::systems::kubeconfig;
 use crate::systems::openstack::Cloud;
@@ -130,8 +132,7 @@ async fn steps(
     }
 
     begin(Step::Sandbox, tell);
-    let id = engine.create(&SandboxSpec::new(fleet, hub, owner)).await?;
-    undo.container = Some(id.clone());
+    let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner)).await?;
     engine.start(&id).await?;
 
     begin(Step::Tunnel, tell);
@@ -193,9 +194,8 @@ fn file_failure(error: files::Error) -> Failure {
 
 /// Makes what is missing of the state, in the layout of the old scripts. What is there stays as it is.
 fn make_state(fleet: &Fleet, hub: &Hub, key: &HostKey, undo: &mut Undo) -> Result<Owner, Failure> {
-    for dir in [fleet.state_dir.clone(), hub.state.clone()] {
-        undo.make_dir(&dir)?;
-    }
+    undo.make_shared_dir(&fleet.state_dir)?;
+    undo.make_dir(&hub.state)?;
     let owner = owner_of(&hub.state)?;
     for dir in SandboxSpec::state_dirs(hub) {
         undo.make_dir(&dir)?;
@@ -302,11 +302,36 @@ async fn try_credentials(
 /// What has been made so far, to be taken away again if the rest fails.
 #[derive(Debug, Default)]
 struct Undo {
+    creating: Option<JoinHandle<Result<String, docker::Error>>>,
     container: Option<String>,
     made: Vec<PathBuf>,
+    /// Directories that other hubs may have begun to use meanwhile.
+    shared: Vec<PathBuf>,
 }
 
 impl Undo {
+    /// Makes a container. In a task of its own, which an interrupt does not cut off: the engine would go on and make it all
+    /// the same, and nobody would know its id.
+    async fn make_container(&mut self, engine: &Engine, spec: SandboxSpec) -> Result<String, Failure> {
+        let engine = engine.clone();
+        let creating = self.creating.insert(tokio::spawn(async move { engine.create(&spec).await }));
+        let made = creating.await;
+        self.creating = None;
+        let id = made.map_err(|error| Failure::failed(&error))??;
+        self.container = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Makes the directory of all states, and what is missing above it.
+    fn make_shared_dir(&mut self, dir: &Path) -> Result<(), Failure> {
+        let missing: Vec<&Path> = dir.ancestors().take_while(|above| !above.is_dir()).collect();
+        for dir in missing.into_iter().rev() {
+            files::private_dir(dir).map_err(file_failure)?;
+            self.shared.push(dir.to_owned());
+        }
+        Ok(())
+    }
+
     /// Makes a directory that only its owner reads, unless it is there.
     fn make_dir(&mut self, dir: &Path) -> Result<(), Failure> {
         if dir.is_dir() {
@@ -339,6 +364,9 @@ impl Undo {
     /// Takes everything away, the last first. Returns what could not be.
     async fn all(mut self, engine: &Engine) -> Vec<String> {
         let mut left = Vec::new();
+        if let Some(Ok(Ok(id))) = OptionFuture::from(self.creating.take()).await {
+            self.container = Some(id);
+        }
         if let Some(id) = self.container.take()
             && let Err(error) = engine.remove(&id).await
         {
@@ -353,6 +381,10 @@ impl Undo {
             {
                 left.push(format!("and {} is still there: {error}", path.display()));
             }
+        }
+        for dir in self.shared.iter().rev() {
+            // One that is in use stays, and so do those above it.
+            let _ = std::fs::remove_dir(dir);
         }
         left
     }

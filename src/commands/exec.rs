@@ -1,9 +1,11 @@
 //! `fleet exec`: a command in the sandboxes of many hubs.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tempfile::SpooledTempFile;
 use tokio::sync::mpsc;
 
@@ -168,21 +170,73 @@ fn why_not(end: &End) -> Option<String> {
 
 /// What one hub printed, out of memory when it is much.
 struct Spool {
-    stdout: SpooledTempFile,
-    stderr: SpooledTempFile,
+    stdout: Printed,
+    stderr: Printed,
 }
 
 impl Spool {
     fn new() -> Self {
-        Self { stdout: SpooledTempFile::new(IN_MEMORY), stderr: SpooledTempFile::new(IN_MEMORY) }
+        Self { stdout: Printed::new(), stderr: Printed::new() }
     }
 }
 
-fn spooled(mut file: SpooledTempFile) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// What one hub printed to one output. It is read again line by line, so that it never has to fit into memory.
+struct Printed {
+    file: RefCell<SpooledTempFile>,
+    /// Why it could not be read again.
+    error: Cell<Option<std::io::Error>>,
+}
+
+impl Printed {
+    fn new() -> Self {
+        Self { file: RefCell::new(SpooledTempFile::new(IN_MEMORY)), error: Cell::new(None) }
+    }
+
+    fn add(&mut self, line: &[u8]) -> std::io::Result<()> {
+        let file = self.file.get_mut();
+        file.write_all(line)?;
+        file.write_all(b"\n")
+    }
+
+    fn each(&self, mut show: impl FnMut(&str) -> std::fmt::Result) -> std::io::Result<std::fmt::Result> {
+        let mut file = self.file.borrow_mut();
+        file.rewind()?;
+        let (mut lines, mut line) = (BufReader::new(&mut *file), Vec::new());
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if let Err(error) = show(&String::from_utf8_lossy(&line)) {
+                return Ok(Err(error));
+            }
+            line.clear();
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl std::fmt::Display for Printed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // serde_json takes an error of `Display` for one of its own writer's, so this one is kept for later.
+        self.each(|line| f.write_str(line)).unwrap_or_else(|error| {
+            self.error.set(Some(error));
+            Ok(())
+        })
+    }
+}
+
+impl Serialize for Printed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One hub in the JSON.
+#[derive(Serialize)]
+struct Entry<'a> {
+    hub: &'a HubName,
+    exit_status: Option<i64>,
+    error: Option<String>,
+    stdout: Printed,
+    stderr: Printed,
+    seconds: f64,
 }
 
 /// Every chosen hub once, in the order of fleet.toml, the failed ones too.
@@ -193,44 +247,37 @@ async fn json(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Ou
         match event {
             Event::Line { hub, stream, line } => {
                 let spool = spools.entry(hub).or_insert_with(Spool::new);
-                let file = match stream {
+                let printed = match stream {
                     Stream::Stdout => &mut spool.stdout,
                     Stream::Stderr => &mut spool.stderr,
                 };
-                file.write_all(&line)
-                    .and_then(|()| file.write_all(b"\n"))
-                    .map_err(|error| Failure::failed(&error))?;
+                printed.add(&line).map_err(|error| Failure::failed(&error))?;
             }
             Event::Ended(outcome) => ends.push(outcome),
         }
     }
-    // One hub at a time, so that no more than one hub's output is in memory.
-    let mut before = "[\n";
+    // What commands printed is not fleet's to change, escape sequences included.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut separator = "[\n";
     for hub in hubs {
         let Some(outcome) = ends.iter().find(|outcome| outcome.hub == hub.name) else { continue };
-        let spool = spools.remove(&hub.name).unwrap_or_else(Spool::new);
-        let text = |file| spooled(file).map_err(|error| Failure::failed(&error));
-        let status = match outcome.end {
+        let Spool { stdout, stderr } = spools.remove(&hub.name).unwrap_or_else(Spool::new);
+        let exit_status = match outcome.end {
             End::Exited(status) => Some(status),
             _ => None,
         };
-        let entry = serde_json::json!({
-            "hub": hub.name,
-            "exit_status": status,
-            "error": if status.is_some() { None } else { why_not(&outcome.end) },
-            "stdout": text(spool.stdout)?,
-            "stderr": text(spool.stderr)?,
-            "seconds": outcome.took.as_secs_f64(),
-        });
-        print_raw(before)?;
-        print_raw(&format!("{entry:#}"))?;
-        before = ",\n";
+        let error = if exit_status.is_some() { None } else { why_not(&outcome.end) };
+        let seconds = outcome.took.as_secs_f64();
+        let entry = Entry { hub: &hub.name, exit_status, error, stdout, stderr, seconds };
+        written(out.write_all(separator.as_bytes()))?;
+        written(serde_json::to_writer_pretty(&mut out, &entry).map_err(Into::into))?;
+        for printed in [&entry.stdout, &entry.stderr] {
+            if let Some(error) = printed.error.take() {
+                return Err(Failure::failed(&error));
+            }
+        }
+        separator = ",\n";
     }
-    print_raw("\n]\n")?;
+    written(out.write_all(b"\n]\n").and_then(|()| out.flush()))?;
     Ok(ends)
-}
-
-/// What commands printed is not fleet's to change, escape sequences included.
-fn print_raw(text: &str) -> Result<(), Failure> {
-    written(std::io::stdout().lock().write_all(text.as_bytes()))
 }

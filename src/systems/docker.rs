@@ -284,7 +284,15 @@ impl Engine {
             Err(error) if error.is_not_found() => {
                 return Err(Error::NoImage { image: spec.image.clone() });
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                // No answer in time is no proof that none was made.
+                if let Error::TimedOut { .. } = error
+                    && let Ok(Some(true)) = self.container_is_ours(&spec.container, &spec.fleet).await
+                {
+                    let _ = self.remove(&spec.container).await;
+                }
+                return Err(error);
+            }
         };
         match self.bring_in(&id, spec).await {
             Ok(()) => Ok(id),

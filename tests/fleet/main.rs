@@ -5,3 +5,7 @@ mod bad_input;
 mod common;
 mod exec;
 mod list;
+mod new;
+mod orphans_blocked;
+mod orphans_report;
+mod pvc;
