@@ -80,9 +80,20 @@ pub struct PersistentVolume {
     /// Every id under which the PV may refer to a Cinder volume: `spec.csi.volumeHandle` of *any* driver, and in-tree
     /// `spec.cinder.volumeID`.
     pub volume_ids: Vec<String>,
+    /// What serves it: the CSI driver's name ([`CINDER_CSI`]), [`CINDER_IN_TREE`] for `spec.cinder`, and empty for
+    /// everything else.
+    pub driver: String,
     /// The claim that it is, or was, bound to.
     pub claim: Option<ClaimRef>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
 }
+
+/// Cinder's CSI driver, as `spec.csi.driver` names it.
+pub const CINDER_CSI: &str = "cinder.csi.openstack.org";
+
+/// The name of the in-tree Cinder plugin, which `spec.cinder` stands for.
+pub const CINDER_IN_TREE: &str = "kubernetes.io/cinder";
 
 /// The claim that a PV names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -1,0 +1,3 @@
+//! What changes the world. Nothing here chooses: it carries a plan out and tells what happens.
+
+pub mod delete;

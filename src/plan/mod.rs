@@ -1,0 +1,3 @@
+//! All judgement: pure and synchronous, with no clock, network or randomness of its own.
+
+pub mod orphans;

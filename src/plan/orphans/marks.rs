@@ -1,0 +1,123 @@
+//! What a volume's metadata says. It can keep a volume, and it can tell whom it was made for; it is never a reason to
+//! delete anything, because everybody can write it and kubespray writes the same cluster name on every cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+/// The cluster name that kubespray gives to every cluster, so it names none.
+const ANY_CLUSTER: &str = "kubernetes";
+
+/// In these, the cluster's name is a part of the key: `kubernetes.io/cluster/<name>: owned`.
+const CLUSTER_KEY_PREFIXES: [&str; 2] = ["kubernetes.io/cluster/", "kubernetes.io-cluster-"];
+
+/// Keep the volume, for good.
+const KEEP: &str = "fleet.keep";
+
+/// Keep the volume until a date or a time.
+const KEEP_UNTIL: &str = "fleet.keep-until";
+
+/// A day has ended everywhere on Earth only 12 hours after it ended at UTC. Whoever wrote a date meant their own.
+const LAST_ZONE: SignedDuration = SignedDuration::from_hours(12);
+
+/// A piece of metadata that asks to keep the volume, with the reason in words.
+pub(super) fn keep(metadata: &BTreeMap<String, String>, now: Timestamp) -> Option<(&str, &str, String)> {
+    metadata.iter().find_map(|(key, value)| {
+        let reason = match key.trim().to_ascii_lowercase().as_str() {
+            KEEP if !is_no(value) => "somebody asked to keep it".to_owned(),
+            KEEP_UNTIL => keep_until(value, now)?,
+            _ => return None,
+        };
+        Some((key.as_str(), value.as_str(), reason))
+    })
+}
+
+/// Only a plain no is a no: an empty value, or one that nobody can read, keeps.
+fn is_no(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "false" | "no" | "0" | "off")
+}
+
+fn keep_until(value: &str, now: Timestamp) -> Option<String> {
+    let value = value.trim();
+    let end = value.parse::<Timestamp>().ok().or_else(|| end_of(value.parse().ok()?));
+    match end {
+        Some(end) if end < now => None,
+        Some(_) => Some(format!("somebody asked to keep it until {value}")),
+        None => Some("somebody asked to keep it until a time that cannot be read".to_owned()),
+    }
+}
+
+fn end_of(date: Date) -> Option<Timestamp> {
+    let next = date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    next.timestamp().checked_add(LAST_ZONE).ok()
+}
+
+/// A piece of metadata that names a cluster which is none of the fleet's, with that cluster's name.
+pub(super) fn foreign<'v>(
+    metadata: &'v BTreeMap<String, String>,
+    hubs: &BTreeSet<&str>,
+) -> Option<(&'v str, &'v str, &'v str)> {
+    metadata.iter().find_map(|(key, value)| {
+        let cluster = cluster_named(key, value)?;
+        let ours = cluster == ANY_CLUSTER || hubs.contains(cluster);
+        (!ours).then_some((key.as_str(), value.as_str(), cluster))
+    })
+}
+
+/// The cluster that a piece of metadata names. Every key that speaks of a cluster counts, whoever wrote it: the CSI
+/// driver writes `cinder.csi.openstack.org/cluster`, `OpenShift` `openshiftClusterID`, others `KubernetesCluster`.
+fn cluster_named<'v>(key: &'v str, value: &'v str) -> Option<&'v str> {
+    let in_key = CLUSTER_KEY_PREFIXES.iter().find_map(|prefix| key.trim().strip_prefix(prefix));
+    let name = match in_key {
+        Some(name) => name,
+        None if key.to_ascii_lowercase().contains("cluster") => value,
+        None => return None,
+    };
+    // A CSI driver that was given no cluster's name writes an empty one.
+    Some(name.trim()).filter(|name| !name.is_empty())
+}
+
+/// Whom a volume was made for, as far as its metadata tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct MadeFor<'v> {
+    /// The claim's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<&'v str>,
+    /// The claim's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<&'v str>,
+    /// The user, from kubespawner's name for a user's claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<&'v str>,
+    /// The PV's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pv: Option<&'v str>,
+}
+
+impl<'v> MadeFor<'v> {
+    /// Reads what the CSI driver's provisioner and the in-tree plugin leave.
+    pub fn of(metadata: &'v BTreeMap<String, String>) -> Self {
+        let get = |what: &str| {
+            ["csi.storage.k8s.io/", "kubernetes.io/created-for/"]
+                .iter()
+                .find_map(|by| metadata.get(&format!("{by}{what}")))
+                .map(String::as_str)
+                .filter(|value| !value.is_empty())
+        };
+        let claim = get("pvc/name");
+        Self {
+            namespace: get("pvc/namespace"),
+            claim,
+            user: claim.and_then(|name| name.strip_prefix("claim-")),
+            pv: get("pv/name"),
+        }
+    }
+
+    /// `namespace/claim`.
+    pub fn to_text(&self) -> Option<String> {
+        let claim = self.claim?;
+        Some(self.namespace.map_or_else(|| claim.to_owned(), |namespace| format!("{namespace}/{claim}")))
+    }
+}

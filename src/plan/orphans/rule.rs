@@ -1,0 +1,177 @@
+//! The rule itself, one function a reason to keep a volume, in the order in which they are asked.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::hub::OrphanRules;
+use crate::observed::Volume;
+
+use super::claim_name::{is_claim_name, uuid};
+use super::references::{Reference, References};
+use super::{Class, Evidence, Verdict, marks};
+
+/// What a volume is judged in.
+#[derive(Debug)]
+pub(super) struct Scene<'v, 's> {
+    /// What the clusters use.
+    pub(super) references: References<'v, 's>,
+    /// The names of the fleet's hubs.
+    pub(super) hubs: BTreeSet<&'v str>,
+    /// What the fleet goes by.
+    pub(super) rules: &'s OrphanRules,
+    /// Ages are counted up to here.
+    pub(super) now: Timestamp,
+    /// Whether every hub and every project answered in full.
+    pub(super) complete: bool,
+}
+
+/// Judges one volume. The first reason to keep it decides its class; only where there is none, it is an orphan.
+pub(super) fn judge<'v>(volume: &'v Volume, snapshots: &[&'v str], scene: &Scene<'v, '_>) -> Verdict<'v> {
+    referred_to(volume, scene)
+        .or_else(|| kept(volume, scene))
+        .or_else(|| foreign(volume, scene))
+        .or_else(|| in_error(volume))
+        .or_else(|| attached(volume))
+        .or_else(|| busy(volume))
+        .or_else(|| snapshotted(snapshots))
+        .or_else(|| unmanaged(volume))
+        .or_else(|| young(volume, scene))
+        .or_else(|| cannot_tell(scene))
+        .unwrap_or_else(|| orphan(volume, scene))
+}
+
+fn verdict(class: Class, reason: impl Into<String>, evidence: Vec<Evidence<'_>>) -> Verdict<'_> {
+    Verdict { class, reason: reason.into(), evidence }
+}
+
+fn referred_to<'v>(volume: &Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let references = scene.references.to(volume);
+    // One PV that is not released is enough: another may have been left over beside it.
+    let decisive = references.iter().find(|reference| !is_released(reference)).or(references.first())?;
+    let class = if is_released(decisive) { Class::Released } else { Class::InUse };
+    let reason = describe(decisive);
+    Some(verdict(class, reason, references.iter().map(as_evidence).collect()))
+}
+
+/// `Failed` is what a released PV becomes whose volume could not be deleted.
+fn is_released(reference: &Reference<'_>) -> bool {
+    matches!(reference.pv.phase.as_str(), "Released" | "Failed")
+}
+
+fn describe(reference: &Reference<'_>) -> String {
+    let Reference { hub, pv, .. } = reference;
+    let phase = if pv.phase.is_empty() { "in a phase that is not known" } else { pv.phase.as_str() };
+    match &pv.claim {
+        Some(claim) if phase == "Bound" => format!("hub {hub}: claim {}/{}", claim.namespace, claim.name),
+        Some(claim) => {
+            format!("hub {hub}: PV {} is {phase}, of claim {}/{}", pv.name, claim.namespace, claim.name)
+        }
+        None => format!("hub {hub}: PV {} is {phase}", pv.name),
+    }
+}
+
+fn as_evidence<'v>(reference: &Reference<'v>) -> Evidence<'v> {
+    Evidence::PersistentVolume {
+        hub: reference.hub,
+        name: &reference.pv.name,
+        phase: &reference.pv.phase,
+        reclaim_policy: &reference.pv.reclaim_policy,
+        claim: reference.pv.claim.as_ref(),
+        by: reference.by,
+    }
+}
+
+fn kept<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let (key, value, reason) = marks::keep(&volume.metadata, scene.now)?;
+    Some(verdict(Class::Kept, reason, vec![Evidence::Metadata { key, value }]))
+}
+
+fn foreign<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let (key, value, cluster) = marks::foreign(&volume.metadata, &scene.hubs)?;
+    let reason = format!("it names cluster {cluster:?}, which is not in this fleet");
+    Some(verdict(Class::Foreign, reason, vec![Evidence::Metadata { key, value }]))
+}
+
+fn status_is(volume: &Volume) -> String {
+    format!("its status is {:?}", volume.status)
+}
+
+fn in_error(volume: &Volume) -> Option<Verdict<'_>> {
+    volume.status.to_ascii_lowercase().starts_with("error").then_some(())?;
+    Some(verdict(Class::Error, status_is(volume), vec![Evidence::Status { status: &volume.status }]))
+}
+
+fn attached(volume: &Volume) -> Option<Verdict<'_>> {
+    let held = matches!(volume.status.as_str(), "in-use" | "attaching" | "detaching" | "reserved");
+    let status = Evidence::Status { status: &volume.status };
+    match volume.attachments.as_slice() {
+        [] => held.then(|| verdict(Class::Attached, status_is(volume), vec![status])),
+        ids @ [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            let reason = format!("it is attached to {first}{more}");
+            Some(verdict(Class::Attached, reason, vec![Evidence::Attachments { ids }, status]))
+        }
+    }
+}
+
+/// Every status but `available`, those included that nobody has thought of here.
+fn busy(volume: &Volume) -> Option<Verdict<'_>> {
+    (volume.status != "available").then_some(())?;
+    Some(verdict(Class::Busy, status_is(volume), vec![Evidence::Status { status: &volume.status }]))
+}
+
+fn snapshotted<'v>(snapshots: &[&'v str]) -> Option<Verdict<'v>> {
+    let reason = match snapshots {
+        [] => return None,
+        [one] => format!("it has snapshot {one}"),
+        more => format!("it has {} snapshots", more.len()),
+    };
+    let mut ids = snapshots.to_vec();
+    ids.sort_unstable();
+    Some(verdict(Class::Snapshots, reason, vec![Evidence::Snapshots { ids }]))
+}
+
+fn unmanaged(volume: &Volume) -> Option<Verdict<'_>> {
+    let reason = if !is_claim_name(&volume.name) {
+        "its name is not that of a claim's volume"
+    } else if volume.bootable {
+        "it is bootable, so a server's disk, whatever its name says"
+    } else if uuid(&volume.id).is_none() {
+        // Handles are compared as UUIDs: with another kind of id, no reference to it would be found.
+        "its id is not a UUID, so that it cannot be looked up"
+    } else {
+        return None;
+    };
+    Some(verdict(Class::Unmanaged, reason, Vec::new()))
+}
+
+fn young<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let reason = match volume.created_at.map(|at| scene.now.duration_since(at)) {
+        None => "its age is not known".to_owned(),
+        Some(age) if age < SignedDuration::ZERO => "it was made in the future: a clock is wrong".to_owned(),
+        Some(age) if age.unsigned_abs() < scene.rules.min_age => {
+            format!("it is younger than {}", as_text(scene.rules.min_age))
+        }
+        Some(_) => return None,
+    };
+    Some(verdict(Class::Young, reason, vec![Evidence::Created { at: volume.created_at }]))
+}
+
+/// A duration as people say it: `24h`, `1h 30m`.
+fn as_text(duration: std::time::Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |d| format!("{d:#}"))
+}
+
+fn cannot_tell<'v>(scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    (!scene.complete).then_some(())?;
+    let evidence = vec![Evidence::NoReference { hubs: scene.references.hubs() }];
+    Some(verdict(Class::CannotTell, "no PV that was seen refers to it, but not all were seen", evidence))
+}
+
+fn orphan<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Verdict<'v> {
+    let hubs = scene.references.hubs();
+    let asked = if hubs == 1 { "the one hub".to_owned() } else { format!("any of {hubs} hubs") };
+    let evidence = vec![Evidence::NoReference { hubs }, Evidence::Created { at: volume.created_at }];
+    verdict(Class::Orphan, format!("no PV of {asked} refers to it"), evidence)
+}

@@ -1,0 +1,125 @@
+//! Views, volumes and PVs for tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::hub::{HubName, OrphanRules};
+use crate::observed::{
+    CINDER_CSI, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectKey, ProjectVolumes, Snapshot,
+    Subject, Unseen, Volume, VolumeView,
+};
+
+pub(crate) fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn hours_ago(hours: i64) -> Timestamp {
+    now() - SignedDuration::from_hours(hours)
+}
+
+pub(crate) fn rules() -> OrphanRules {
+    OrphanRules { min_age: Duration::from_hours(24), parallel: 4 }
+}
+
+pub(crate) fn hub(name: &str) -> HubName {
+    HubName::new(name).unwrap()
+}
+
+pub(crate) fn uuid(number: u64) -> String {
+    format!("{number:08x}-0000-4000-8000-{number:012x}")
+}
+
+/// An id that no number's claim has.
+pub(crate) fn volume_id(number: u64) -> String {
+    format!("{number:08x}-1111-4000-8000-{number:012x}")
+}
+
+pub(crate) fn project(name: &str) -> Project {
+    Project {
+        key: ProjectKey {
+            auth_url: "https://cloud:5000/v3".to_owned(),
+            region: "here".to_owned(),
+            id: format!("id-of-{name}"),
+        },
+        name: name.to_owned(),
+    }
+}
+
+/// A volume that is an orphan as long as nothing speaks against it.
+pub(crate) fn volume(number: u64) -> Volume {
+    let metadata = [
+        ("cinder.csi.openstack.org/cluster", "kubernetes"),
+        ("csi.storage.k8s.io/pvc/name", "claim-alice"),
+        ("csi.storage.k8s.io/pvc/namespace", "jhub"),
+    ];
+    Volume {
+        id: volume_id(number),
+        name: format!("pvc-{}", uuid(number)),
+        status: "available".to_owned(),
+        size_gib: 10,
+        created_at: Some(hours_ago(24 * 30)),
+        attachments: Vec::new(),
+        metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        bootable: false,
+    }
+}
+
+pub(crate) fn with_metadata(number: u64, key: &str, value: &str) -> Volume {
+    let mut volume = volume(number);
+    volume.metadata.insert(key.to_owned(), value.to_owned());
+    volume
+}
+
+/// The PV that the CSI driver makes for that volume.
+pub(crate) fn pv(number: u64) -> PersistentVolume {
+    PersistentVolume {
+        name: format!("pvc-{}", uuid(number)),
+        phase: "Bound".to_owned(),
+        reclaim_policy: "Delete".to_owned(),
+        storage_class: "csi-cinder".to_owned(),
+        volume_ids: vec![volume_id(number)],
+        driver: CINDER_CSI.to_owned(),
+        claim: Some(ClaimRef { namespace: "jhub".to_owned(), name: "claim-alice".to_owned() }),
+        created_at: Some(hours_ago(24 * 30)),
+    }
+}
+
+/// One project, and one hub a list of PVs: `hub-0`, `hub-1`, ...
+pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -> VolumeView {
+    let clusters: Vec<ClusterVolumes> = clusters
+        .into_iter()
+        .enumerate()
+        .map(|(number, persistent_volumes)| ClusterVolumes {
+            hub: hub(&format!("hub-{number}")),
+            persistent_volumes,
+        })
+        .collect();
+    VolumeView {
+        projects: vec![ProjectVolumes {
+            project: project("alpha"),
+            hubs: clusters.iter().map(|cluster| cluster.hub.clone()).collect(),
+            volumes,
+            snapshots: Vec::new(),
+        }],
+        clusters,
+        unseen: Vec::new(),
+        seen_at: now(),
+    }
+}
+
+pub(crate) fn snapshot_of(number: u64) -> Snapshot {
+    Snapshot { id: format!("snapshot-{number}"), volume_id: volume_id(number) }
+}
+
+pub(crate) fn silent(name: &str) -> Unseen {
+    Unseen { subject: Subject::Hub(hub(name)), reason: "it hangs".to_owned(), hint: None }
+}
+
+#[test]
+fn samples_are_what_they_say() {
+    assert_eq!(uuid(1).len(), 36);
+    assert_ne!(uuid(1), volume_id(1));
+    let _: BTreeMap<String, String> = volume(1).metadata;
+}

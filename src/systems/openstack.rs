@@ -1,0 +1,378 @@
+//! `OpenStack`: Keystone and Cinder, with the credentials that an openrc leaves in the environment.
+//!
+//! `openstack_sdk` builds and sends the requests. Three things are done here and not by it:
+//!
+//! - **Logging in**, with the SDK's own request for a token: its login keeps tokens under `~/.osc` unless told not to,
+//!   asks for the version document first and hides why that failed, and does not know application credentials by name.
+//! - **Paging**: its iterator ends without a word at an empty page that has a next link, and never ends where links go
+//!   round in a circle. A list that is cut short would make volumes in use look like orphans. Here, an incomplete list
+//!   is an error.
+//! - **Renewing the token** at a 401: the SDK first trades the old token in for a new one, which may have another
+//!   scope.
+
+mod error;
+mod openrc;
+mod pages;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use jiff::Timestamp;
+use openstack_sdk::api::block_storage::v3::{snapshot, volume};
+use openstack_sdk::api::identity::v3::auth::token;
+use openstack_sdk::api::identity::v3::user::application_credential;
+use openstack_sdk::api::{ApiError, QueryAsync, RestEndpoint, raw};
+use openstack_sdk::auth::Auth;
+use openstack_sdk::auth::authtoken::AuthToken;
+use openstack_sdk::config::CloudConfig;
+use openstack_sdk::{AsyncOpenStack, RestError};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::confirm::Confirmed;
+use crate::observed::{Project, ProjectKey, Snapshot, Volume};
+use crate::secret::OpenrcEnv;
+
+pub use self::error::{Cause, Error, Nature};
+use self::openrc::Settings;
+use self::pages::Pages;
+use self::wire::Token;
+
+/// Cinder's largest page, unless its operator chose another: asking for more than it gives is no error.
+const PAGE: i32 = 1000;
+
+/// How often a page is asked for again after 429, 500, 503 or a broken connection.
+const RETRIES: usize = 2;
+
+/// What Cinder said to a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It will do it (202).
+    Accepted,
+    /// There is no such volume (404).
+    AlreadyGone,
+}
+
+/// A connection to one project of one cloud.
+pub struct Cloud {
+    env: OpenrcEnv,
+    settings: Settings,
+    limit: Duration,
+    project: Project,
+    /// Has no token: logs in.
+    keystone: AsyncOpenStack,
+    session: RwLock<Arc<Session>>,
+    renewal: tokio::sync::Mutex<()>,
+}
+
+/// What a login leaves.
+struct Session {
+    token: Token,
+    cinder: AsyncOpenStack,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cloud").field("project", &self.project).finish_non_exhaustive()
+    }
+}
+
+impl Cloud {
+    /// Logs in with what sourcing an openrc left. Each request may take `limit`, its body included.
+    pub async fn connect(env: &OpenrcEnv, limit: Duration) -> Result<Self, Error> {
+        let settings = Settings::new(env)?;
+        let keystone = client(&settings, limit, None, Auth::None)
+            .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
+        let session = log_in(&keystone, &settings, limit)
+            .await
+            .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
+        let project = session.token.project(&settings);
+        Ok(Self {
+            env: env.clone(),
+            settings,
+            limit,
+            project,
+            keystone,
+            session: RwLock::new(Arc::new(session)),
+            renewal: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The project that the token is for.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// When the token expires. A token of an application credential expires when that does, at the latest.
+    pub fn token_expires_at(&self) -> Timestamp {
+        self.session().token.expires_at
+    }
+
+    /// When the application credential expires; `None` where it never does, where the openrc has none, or where the
+    /// cloud's policy does not let a user see it.
+    pub async fn credential_expires_at(&self) -> Result<Option<Timestamp>, Error> {
+        let session = self.session();
+        let Some(credential) = &session.token.credential else { return Ok(None) };
+        let fail = |cause: Cause| Error::Credential { host: self.settings.host(), source: self.scrub(cause) };
+        let request = application_credential::get::Request::builder()
+            .user_id(session.token.user.as_str())
+            .id(credential.as_str())
+            .header(http::HeaderName::from_static("x-auth-token"), session.token.header().map_err(fail)?)
+            .build()
+            .map_err(|error| fail(Cause::request(&error)))?;
+        let response = ask(&self.keystone, request, self.limit).await.map_err(fail)?;
+        match response.status() {
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => Ok(None),
+            _ => wire::credential_expiry(&body(response).map_err(fail)?).map_err(fail),
+        }
+    }
+
+    /// All volumes of the project, every page.
+    pub async fn volumes(&self) -> Result<Vec<Volume>, Error> {
+        let request = |marker: Option<String>| {
+            let mut request = volume::list_detailed::Request::builder();
+            request.limit(PAGE);
+            if let Some(marker) = marker {
+                request.marker(marker);
+            }
+            request.build().map_err(|error| Cause::request(&error))
+        };
+        let read = |raw: wire::RawVolume| raw.into_volume(&self.project.key.id);
+        self.list("volumes", request, read, |volume| &volume.id)
+            .await
+            .map_err(|cause| Error::Volumes { project: self.project.name.clone(), source: self.scrub(cause) })
+    }
+
+    /// All snapshots of the project, every page.
+    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+        let request = |marker: Option<String>| {
+            let mut request = snapshot::list_detailed::Request::builder();
+            request.limit(PAGE);
+            if let Some(marker) = marker {
+                request.marker(marker);
+            }
+            request.build().map_err(|error| Cause::request(&error))
+        };
+        self.list(
+            "snapshots",
+            request,
+            |raw: wire::RawSnapshot| Ok(raw.into()),
+            |snapshot: &Snapshot| &snapshot.id,
+        )
+        .await
+        .map_err(|cause| Error::Snapshots { project: self.project.name.clone(), source: self.scrub(cause) })
+    }
+
+    /// One volume; `None` where Cinder says 404.
+    pub async fn volume(&self, id: &str) -> Result<Option<Volume>, Error> {
+        self.get_volume(id)
+            .await
+            .map_err(|cause| Error::Volume { id: id.to_owned(), source: self.scrub(cause) })
+    }
+
+    async fn get_volume(&self, id: &str) -> Result<Option<Volume>, Cause> {
+        safe_id(id)?;
+        let request =
+            || volume::get::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
+        let response = self.storage(request).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer: wire::OneVolume = parse(&body(response)?)?;
+        let volume = answer.volume.into_volume(&self.project.key.id)?;
+        if volume.id != id {
+            return Err(Cause::Answer(format!("it is about volume {}", volume.id)));
+        }
+        Ok(Some(volume))
+    }
+
+    /// Asks Cinder to delete a volume, once, by id. Without cascade and without force, so that Cinder itself refuses
+    /// where the volume is attached or has snapshots.
+    pub async fn delete_volume(&self, id: &str, _confirmed: &Confirmed) -> Result<Deletion, Error> {
+        self.delete(id).await.map_err(|cause| Error::Delete { id: id.to_owned(), source: self.scrub(cause) })
+    }
+
+    async fn delete(&self, id: &str) -> Result<Deletion, Cause> {
+        safe_id(id)?;
+        let request =
+            || volume::delete::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
+        let response = self.storage(request).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(Deletion::AlreadyGone),
+            _ => body(response).map(|_| Deletion::Accepted),
+        }
+    }
+
+    async fn list<R, T, E>(
+        &self,
+        key: &'static str,
+        request: impl Fn(Option<String>) -> Result<E, Cause>,
+        read: impl Fn(R) -> Result<T, Cause>,
+        id: impl Fn(&T) -> &String,
+    ) -> Result<Vec<T>, Cause>
+    where
+        R: DeserializeOwned,
+        E: RestEndpoint + Sync,
+    {
+        let mut pages = Pages::new(key);
+        let mut all = Vec::new();
+        loop {
+            let marker = pages.marker();
+            let ask = || async { body(self.storage(|| request(marker.clone())).await?) };
+            let bytes = ask
+                .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
+                .when(|cause: &Cause| cause.nature() != Nature::Refused)
+                .await?;
+            let page: wire::Page<R> = wire::Page::read(&bytes, key)?;
+            let entries: Vec<T> = page.entries.into_iter().map(&read).collect::<Result<_, _>>()?;
+            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), page.next, PAGE)?;
+            all.extend(entries);
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Sends a request to Cinder; at a 401, once more with a new token.
+    async fn storage<E: RestEndpoint + Sync>(
+        &self,
+        request: impl Fn() -> Result<E, Cause>,
+    ) -> Result<Response<Bytes>, Cause> {
+        let session = self.session();
+        let response = ask(&session.cinder, request()?, self.limit).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let session = self.renew(&session).await?;
+        ask(&session.cinder, request()?, self.limit).await
+    }
+
+    fn session(&self) -> Arc<Session> {
+        // A panic while the lock is held cannot leave half a session: it holds one pointer.
+        Arc::clone(&self.session.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Logs in again, once for all who found the old token refused.
+    async fn renew(&self, refused: &Arc<Session>) -> Result<Arc<Session>, Cause> {
+        let _one_at_a_time = self.renewal.lock().await;
+        let current = self.session();
+        if !Arc::ptr_eq(&current, refused) {
+            return Ok(current);
+        }
+        let session = log_in(&self.keystone, &self.settings, self.limit).await?;
+        if session.token.project(&self.settings).key != self.project.key {
+            return Err(Cause::Answer("the new token is for another project".to_owned()));
+        }
+        let session = Arc::new(session);
+        *self.session.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&session);
+        Ok(session)
+    }
+
+    fn scrub(&self, cause: Cause) -> Cause {
+        cause.scrubbed(&self.env)
+    }
+}
+
+/// A client of the SDK that writes nothing to disk, reads no file of its own, and never logs in by itself.
+fn client(
+    settings: &Settings,
+    limit: Duration,
+    cinder: Option<&str>,
+    auth: Auth,
+) -> Result<AsyncOpenStack, Cause> {
+    let mut config = json!({
+        "auth": { "auth_url": format!("{}/", settings.auth_url) },
+        "auth_cache": false,
+        // Whole seconds; `ask` keeps the exact limit.
+        "api_timeout": limit.as_secs() + 1,
+    });
+    if let Some(cinder) = cinder {
+        config["block_storage_endpoint_override"] = json!(cinder);
+    }
+    if let Some(cacert) = &settings.cacert {
+        config["cacert"] = json!(cacert);
+    }
+    let config: CloudConfig = serde_json::from_value(config).map_err(|error| Cause::request(&error))?;
+    let mut client = AsyncOpenStack::new_impl(&config, auth).map_err(|error| Cause::request(&error))?;
+    client.set_max_auth_retries(0);
+    Ok(client)
+}
+
+async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration) -> Result<Session, Cause> {
+    let auth: token::create::Auth<'static> =
+        serde_json::from_value(settings.login.clone()).map_err(|error| Cause::request(&error))?;
+    let request =
+        token::create::Request::builder().auth(auth).build().map_err(|error| Cause::request(&error))?;
+    let response = ask(keystone, request, limit).await?;
+    match response.status() {
+        StatusCode::UNAUTHORIZED => return Err(Cause::Credentials { kind: settings.kind }),
+        StatusCode::NOT_FOUND => {
+            return Err(Cause::unknown_credential(settings.kind, &error::message(&response)));
+        }
+        _ => {}
+    }
+    let subject = response.headers().get("x-subject-token").cloned();
+    let token = Token::read(subject.as_ref(), &body(response)?)?;
+    let auth = Auth::AuthToken(Box::new(AuthToken::new(token.secret.clone(), None)));
+    let cinder = client(settings, limit, Some(token.cinder(settings)?), auth)?;
+    Ok(Session { token, cinder })
+}
+
+/// Sends one request and reads its whole answer, within the limit.
+async fn ask<E: RestEndpoint + Sync>(
+    client: &AsyncOpenStack,
+    request: E,
+    limit: Duration,
+) -> Result<Response<Bytes>, Cause> {
+    let request = raw(request).skip_error_check(true);
+    match tokio::time::timeout(limit, request.query_async(client)).await {
+        Err(_) => Err(Cause::TimedOut(limit)),
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(ApiError::Client { source: RestError::Communication { source } })) => {
+            Err(if source.is_timeout() { Cause::TimedOut(limit) } else { Cause::unreachable(&source) })
+        }
+        Ok(Err(error)) => Err(Cause::request(&error)),
+    }
+}
+
+/// The body of a good answer.
+fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
+    if response.status().is_success() {
+        return Ok(response.into_body());
+    }
+    Err(Cause::Status { status: response.status().as_u16(), message: error::message(&response) })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {
+    serde_json::from_slice(bytes).map_err(|error| Cause::Answer(error.to_string()))
+}
+
+/// An id becomes a part of a path: nothing may be in it that could lead to another one.
+fn safe_id(id: &str) -> Result<(), Cause> {
+    let safe = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if safe { Ok(()) } else { Err(Cause::Request(format!("{id:?} is not a volume's id"))) }
+}
+
+/// The project's key, as Keystone and the openrc have it.
+fn project_key(settings: &Settings, id: &str) -> ProjectKey {
+    ProjectKey {
+        auth_url: settings.auth_url.clone(),
+        region: settings.region.clone().unwrap_or_default(),
+        id: id.to_owned(),
+    }
+}
+
+/// A token as a header, which is never shown.
+fn header(secret: &str) -> Result<HeaderValue, Cause> {
+    let mut value = HeaderValue::from_str(secret)
+        .map_err(|_| Cause::Answer("its token cannot be a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
