@@ -230,9 +230,10 @@ impl Cloud {
                 .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
                 .when(|cause: &Cause| cause.nature() != Nature::Refused)
                 .await?;
-            let page: wire::Page<R> = wire::Page::read(&bytes, key)?;
+            let page: wire::Page<R> = parse(&bytes)?;
+            let next = page.next();
             let entries: Vec<T> = page.entries.into_iter().map(&read).collect::<Result<_, _>>()?;
-            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), page.next, PAGE)?;
+            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), next, PAGE)?;
             all.extend(entries);
             if !more {
                 return Ok(all);

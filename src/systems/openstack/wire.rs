@@ -158,24 +158,20 @@ pub(super) fn credential_expiry(body: &[u8]) -> Result<Option<Timestamp>, Cause>
         .transpose()
 }
 
-/// A page of a list.
+/// A page of a list: `{"volumes": [...], "volumes_links": [{"rel": "next", "href": ...}]}`. A key that comes twice is an
+/// error.
+#[derive(Deserialize)]
+#[serde(bound = "R: DeserializeOwned")]
 pub(super) struct Page<R> {
+    #[serde(rename = "volumes", alias = "snapshots")]
     pub(super) entries: Vec<R>,
-    pub(super) next: Next,
+    #[serde(rename = "volumes_links", alias = "snapshots_links", default)]
+    links: Vec<Link>,
 }
 
-impl<R: DeserializeOwned> Page<R> {
-    /// Reads `{"<key>": [...], "<key>_links": [{"rel": "next", "href": ...}]}`.
-    pub(super) fn read(bytes: &[u8], key: &str) -> Result<Self, Cause> {
-        // Each part is parsed on its own, from the text: going through `Value` would hold a page of volumes twice.
-        let parts: BTreeMap<String, &serde_json::value::RawValue> =
-            serde_json::from_slice(bytes).map_err(|error| Cause::Answer(error.to_string()))?;
-        let entries = parts.get(key).ok_or_else(|| Cause::Answer(format!("it has no {key:?}")))?;
-        let links = match parts.get(&format!("{key}_links")) {
-            Some(links) => parse::<Vec<Link>>(links.get().as_bytes())?,
-            None => Vec::new(),
-        };
-        Ok(Self { entries: parse(entries.get().as_bytes())?, next: next(&links) })
+impl<R> Page<R> {
+    pub(super) fn next(&self) -> Next {
+        next(&self.links)
     }
 }
 
