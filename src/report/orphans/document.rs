@@ -1,0 +1,136 @@
+//! The documents that scripts read. Their fields are a promise: they are added to, and not renamed.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::apply::delete::{Outcome, Summary};
+use crate::hub::HubName;
+use crate::observed::{Project, Unseen};
+use crate::plan::orphans::{Class, Evidence, Judged, Lost, MadeFor, OrphanPlan, Planned, Total};
+
+pub(super) fn write(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, document)?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+pub(super) struct PlanDocument<'a> {
+    complete: bool,
+    unseen: &'a [Unseen],
+    seen_at: Timestamp,
+    hubs: Vec<&'a HubName>,
+    projects: Vec<ProjectEntry<'a>>,
+    volumes: Vec<VolumeEntry<'a>>,
+    lost: &'a [Lost<'a>],
+}
+
+#[derive(Serialize)]
+struct ProjectEntry<'a> {
+    #[serde(flatten)]
+    project: &'a Project,
+    totals: BTreeMap<Class, Total>,
+}
+
+#[derive(Serialize)]
+struct VolumeEntry<'a> {
+    id: &'a str,
+    name: &'a str,
+    project: &'a str,
+    project_id: &'a str,
+    region: &'a str,
+    class: Class,
+    reason: &'a str,
+    evidence: &'a [Evidence<'a>],
+    status: &'a str,
+    size_gib: u64,
+    created_at: Option<Timestamp>,
+    made_for: MadeFor<'a>,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+pub(super) fn plan<'a>(plan: &'a OrphanPlan<'a>) -> PlanDocument<'a> {
+    let totals = plan.totals();
+    let projects = plan
+        .projects()
+        .map(|project| ProjectEntry {
+            project,
+            totals: Class::ALL
+                .into_iter()
+                .filter_map(|class| Some((class, *totals.get(&(project, class))?)))
+                .collect(),
+        })
+        .collect();
+    PlanDocument {
+        complete: plan.is_complete(),
+        unseen: plan.unseen(),
+        seen_at: plan.seen_at(),
+        hubs: plan.hubs().collect(),
+        projects,
+        volumes: plan.volumes().iter().map(entry).collect(),
+        lost: plan.lost(),
+    }
+}
+
+fn entry<'a>(judged: &'a Judged<'a>) -> VolumeEntry<'a> {
+    let Judged { project, volume, verdict, made_for } = judged;
+    VolumeEntry {
+        id: &volume.id,
+        name: &volume.name,
+        project: &project.name,
+        project_id: &project.key.id,
+        region: &project.key.region,
+        class: verdict.class,
+        reason: &verdict.reason,
+        evidence: &verdict.evidence,
+        status: &volume.status,
+        size_gib: volume.size_gib,
+        created_at: volume.created_at,
+        made_for: *made_for,
+        metadata: &volume.metadata,
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SummaryDocument<'a> {
+    deleted: u64,
+    deleted_gib: u64,
+    interrupted: bool,
+    unseen: &'a [Unseen],
+    volumes: Vec<OutcomeEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct OutcomeEntry<'a> {
+    id: &'a str,
+    name: &'a str,
+    project: &'a str,
+    project_id: &'a str,
+    size_gib: u64,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+pub(super) fn summary<'a>(summary: &'a Summary<'_>) -> SummaryDocument<'a> {
+    let deleted = || summary.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Deleted);
+    SummaryDocument {
+        deleted: deleted().count() as u64,
+        deleted_gib: deleted().map(|(planned, _)| planned.volume().size_gib).sum(),
+        interrupted: summary.interrupted,
+        unseen: &summary.silent,
+        volumes: summary.outcomes.iter().map(|(planned, outcome)| outcome_entry(planned, outcome)).collect(),
+    }
+}
+
+fn outcome_entry<'a>(planned: &'a Planned, outcome: &'a Outcome) -> OutcomeEntry<'a> {
+    OutcomeEntry {
+        id: &planned.volume().id,
+        name: &planned.volume().name,
+        project: &planned.project().name,
+        project_id: &planned.project().key.id,
+        size_gib: planned.volume().size_gib,
+        outcome,
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::exit::Exit;
+use crate::observed::PersistentVolume;
+use crate::observed::VolumeView;
+use crate::plan::orphans::plan;
+use crate::plan::orphans::samples::{pv, rules, silent, snapshot_of, view, volume, with_metadata};
+
+fn a_view() -> VolumeView {
+    let released =
+        PersistentVolume { phase: "Released".to_owned(), reclaim_policy: "Retain".to_owned(), ..pv(3) };
+    let mut view = view(
+        vec![volume(1), volume(2), volume(3), volume(4), with_metadata(5, "fleet.keep", "yes")],
+        vec![vec![pv(2)], vec![released, pv(9)]],
+    );
+    view.projects[0].snapshots = vec![snapshot_of(4)];
+    view
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_report_shows_totals_orphans_and_lost_claims() {
+    let view = a_view();
+    let plan = plan(&view, &rules());
+    insta::assert_snapshot!(text(|out| table(out, &plan, Look::default())));
+}
+
+#[test]
+fn the_whole_report_shows_every_volume_with_reason_and_evidence() {
+    let view = a_view();
+    let plan = plan(&view, &rules());
+    insta::assert_snapshot!(text(|out| table(out, &plan, Look { width: None, all: true })));
+}
+
+#[test]
+fn the_report_on_an_incomplete_view_says_what_was_not_seen() {
+    let mut view = a_view();
+    view.unseen = vec![silent("hub-7")];
+    let plan = plan(&view, &rules());
+    insta::assert_snapshot!(text(|out| table(out, &plan, Look::default())));
+}
+
+#[test]
+fn the_document_for_scripts_has_everything() {
+    let view = a_view();
+    let plan = plan(&view, &rules());
+    insta::assert_snapshot!(text(|out| json(out, &plan)));
+}
+
+#[test]
+fn what_would_be_deleted_is_shown_first() {
+    let view = a_view();
+    let planned = plan(&view, &rules()).deletions().unwrap();
+    insta::assert_snapshot!(text(|out| deletions(out, &planned, Look::default())));
+    let nothing = plan(&VolumeView { projects: vec![], ..view }, &rules()).deletions().unwrap();
+    assert_eq!(
+        text(|out| deletions(out, &nothing, Look::default())),
+        "No orphans: there is nothing to delete.\n"
+    );
+}
+
+#[test]
+fn a_name_from_outside_is_shown_without_control_characters() {
+    let mut view = a_view();
+    view.projects[0].project.name = "al\u{1b}[31mpha".to_owned();
+    view.projects[0].volumes[1].name = "x\u{1b}]0;title\u{7}".to_owned();
+    view.projects[0].volumes[0].metadata.insert("csi.storage.k8s.io/pvc/name".to_owned(), "a\nb".to_owned());
+    let plan = plan(&view, &rules());
+    for all in [false, true] {
+        let text = text(|out| table(out, &plan, Look { width: None, all }));
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    }
+    let planned = plan.deletions().unwrap();
+    let text = text(|out| deletions(out, &planned, Look::default()));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn the_outcome_names_what_was_kept_and_what_failed() {
+    let view = view((0..5).map(volume).collect(), vec![vec![]]);
+    let planned = plan(&view, &rules()).deletions().unwrap();
+    let outcomes = [
+        Outcome::Deleted,
+        Outcome::AlreadyGone,
+        Outcome::Kept { reason: "in use: hub ou23s: claim jhub/claim-alice".to_owned() },
+        Outcome::Failed { reason: "Cinder refused: HTTP 400: it has\u{1b} snapshots".to_owned() },
+        Outcome::NotStarted,
+    ];
+    let done = Summary {
+        outcomes: planned.volumes().iter().zip(outcomes).collect(),
+        silent: vec![silent("hub-7")],
+        interrupted: false,
+    };
+    assert_eq!(done.exit(), Exit::CannotTell);
+    insta::assert_snapshot!("outcome", text(|out| summary(out, &done)));
+    insta::assert_snapshot!("outcome_json", text(|out| summary_json(out, &done)));
+}
