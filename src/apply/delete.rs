@@ -28,10 +28,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::confirm::Confirmed;
-use crate::exit::Exit;
+use crate::exit::{Exit, chain};
 use crate::hub::OrphanRules;
 use crate::observed::{ClusterVolumes, ProjectKey, Snapshot, Unseen, Volume};
 use crate::plan::orphans::{Deletions, Planned, SecondLook, still_orphan};
+use crate::systems::openstack;
 
 use self::shared::Shared;
 
@@ -96,8 +97,10 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// The server put it off and did nothing (429, 503).
     PutOff,
-    /// Nobody knows whether it was done: the connection broke, the time was up, or the server failed (500, 502, 504).
+    /// Nobody knows whether it was done: the connection broke, or the server failed (500, 502, 504).
     Unknown,
+    /// Nobody knows either: the time was up. A read is not tried again, which would take as long once more.
+    TimedOut,
     /// The server refused it.
     Refused,
 }
@@ -279,60 +282,80 @@ impl<'p, W: World> Run<'_, 'p, W> {
     async fn attempts(&self, planned: &'p Planned) -> Outcome {
         let mut why = String::new();
         for delay in self.retry_delays(ATTEMPTS) {
-            if !self.may_send() {
+            // Whoever stops fleet does not wait for a look that hangs. From the deletion on, nothing is cut short.
+            let Some(looked) = self.unless_stopped(self.look_again(planned)).await else {
                 return Outcome::NotStarted;
-            }
-            match self.attempt(planned).await {
+            };
+            let next = match looked {
+                // Others may have found a hub silent in the meantime: then theirs is the newer answer.
+                Ok(()) if !self.may_send() => Next::Over(Outcome::NotStarted),
+                Ok(()) => self.send(planned).await,
+                Err(next) => next,
+            };
+            match next {
                 Next::Over(outcome) => return outcome,
                 Next::Again(reason) => why = reason,
             }
-            tokio::time::sleep(delay).await;
+            self.unless_stopped(tokio::time::sleep(delay)).await;
         }
         Outcome::Failed { reason: format!("given up after {ATTEMPTS} attempts, not deleted: {why}") }
     }
 
-    async fn attempt(&self, planned: &'p Planned) -> Next {
+    async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.stop.clone();
+        let stopped = async {
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                // Nobody is left who could stop it.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped => None,
+            value = future => Some(value),
+        }
+    }
+
+    /// The second look. `Ok` only where it found nothing that speaks against deleting the volume.
+    async fn look_again(&self, planned: &'p Planned) -> Result<(), Next> {
+        if !self.may_send() {
+            return Err(Next::Over(Outcome::NotStarted));
+        }
         (self.tell)(Event { planned, step: Step::Looking });
         let picked = Instant::now();
-        let Some(look) = self.second_look(picked).await else { return Next::Over(Outcome::NotStarted) };
+        let look = self.second_look(picked).await.ok_or(Next::Over(Outcome::NotStarted))?;
         let (fresh, snapshots) = futures_util::join!(self.volume(planned), self.snapshots(planned, picked));
         let (fresh, snapshots) = match (fresh, snapshots) {
             (Ok(Some(fresh)), Ok(snapshots)) => (fresh, snapshots),
-            (Ok(None), _) => return Next::Over(Outcome::AlreadyGone),
+            (Ok(None), _) => return Err(Next::Over(Outcome::AlreadyGone)),
             (Err(trouble), _) | (_, Err(trouble)) => {
                 let reason = format!("the second look failed, so it was not deleted: {}", trouble.reason);
-                return Next::Over(Outcome::Failed { reason });
+                return Err(Next::Over(Outcome::Failed { reason }));
             }
         };
-        let now = self.world.now();
-        if let Err(reason) = still_orphan(planned, &fresh, &snapshots.value, &look.value, self.rules, now) {
-            return Next::Over(Outcome::Kept { reason });
-        }
+        still_orphan(planned, &fresh, &snapshots.value, &look.value, self.rules, self.world.now())
+            .map_err(|reason| Next::Over(Outcome::Kept { reason }))?;
         if look.arrived.elapsed() > STALE_AFTER || snapshots.arrived.elapsed() > STALE_AFTER {
-            return Next::Again("the second look took too long to be acted on".to_owned());
+            return Err(Next::Again("the second look took too long to be acted on".to_owned()));
         }
-        // Others may have found a hub silent in the meantime: then theirs is the newer answer.
-        if !self.may_send() {
-            return Next::Over(Outcome::NotStarted);
-        }
-        self.send(planned).await
+        Ok(())
     }
 
     /// The PVs of all hubs, asked for after the volume was picked or at most [`SHARED_FOR`] ago. `None` where a hub is
     /// silent: that stops everything.
     async fn second_look(&self, picked: Instant) -> Option<shared::Answer<SecondLook>> {
         let ask = async || {
-            let clusters = self.world.persistent_volumes().await?;
-            SecondLook::new(clusters, self.deletions.hubs())
-        };
-        match self.look.get(picked, ask).await {
-            Ok(look) => Some(look),
-            Err(silent) => {
-                // The first to notice says which; the others saw the same.
-                let _ = self.silent.set(silent);
-                None
+            // Those who waited for an answer that was no answer do not ask again: each would wait for the time limit.
+            if self.silent.get().is_some() {
+                return Err(());
             }
-        }
+            let clusters = self.world.persistent_volumes().await;
+            clusters.and_then(|clusters| SecondLook::new(clusters, self.deletions.hubs())).map_err(|silent| {
+                // Nobody else asks while this is out, so nobody has set it.
+                let _ = self.silent.set(silent);
+            })
+        };
+        self.look.get(picked, ask).await.ok()
     }
 
     async fn volume(&self, planned: &Planned) -> Result<Option<Volume>, Trouble> {
@@ -362,7 +385,7 @@ impl<'p, W: World> Run<'_, 'p, W> {
             Ok(Sent::Accepted) => Next::Over(self.until_gone(planned, None).await),
             Ok(Sent::AlreadyGone) => Next::Over(Outcome::AlreadyGone),
             Err(Trouble { kind: TroubleKind::PutOff, reason }) => Next::Again(reason),
-            Err(Trouble { kind: TroubleKind::Unknown, reason }) => {
+            Err(Trouble { kind: TroubleKind::Unknown | TroubleKind::TimedOut, reason }) => {
                 Next::Over(self.until_gone(planned, Some(reason)).await)
             }
             Err(Trouble { kind: TroubleKind::Refused, reason }) => {
@@ -403,10 +426,12 @@ impl<'p, W: World> Run<'_, 'p, W> {
         let mut delays = self.retry_delays(ATTEMPTS - 1);
         loop {
             match ask().await {
-                Err(trouble) if trouble.kind != TroubleKind::Refused => match delays.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(trouble),
-                },
+                Err(trouble) if matches!(trouble.kind, TroubleKind::PutOff | TroubleKind::Unknown) => {
+                    match delays.next() {
+                        Some(delay) => tokio::time::sleep(delay).await,
+                        None => return Err(trouble),
+                    }
+                }
                 answer => return answer,
             }
         }
@@ -435,3 +460,24 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+impl From<openstack::Error> for Trouble {
+    fn from(error: openstack::Error) -> Self {
+        let kind = match error.nature() {
+            openstack::Nature::PutOff => TroubleKind::PutOff,
+            openstack::Nature::Unknown => TroubleKind::Unknown,
+            openstack::Nature::TimedOut => TroubleKind::TimedOut,
+            openstack::Nature::Refused => TroubleKind::Refused,
+        };
+        Self { kind, reason: chain(&error) }
+    }
+}
+
+impl From<openstack::Deletion> for Sent {
+    fn from(answer: openstack::Deletion) -> Self {
+        match answer {
+            openstack::Deletion::Accepted => Self::Accepted,
+            openstack::Deletion::AlreadyGone => Self::AlreadyGone,
+        }
+    }
+}

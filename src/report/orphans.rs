@@ -80,25 +80,14 @@ pub fn event(event: &Event<'_>) -> Option<String> {
 
 /// How it went.
 pub fn summary(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
-    let of = |wanted: fn(&Outcome) -> bool| {
+    for (number, name) in OUTCOMES.into_iter().enumerate() {
         let mut total = Total::default();
-        for (planned, _) in summary.outcomes.iter().filter(|(_, outcome)| wanted(outcome)) {
+        for (planned, _) in summary.outcomes.iter().filter(|(_, outcome)| place(outcome) == number) {
             total.volumes += 1;
             total.gib = total.gib.saturating_add(planned.volume().size_gib);
         }
-        total
-    };
-    let parts: [(&str, fn(&Outcome) -> bool); 5] = [
-        ("Deleted", |outcome| *outcome == Outcome::Deleted),
-        ("Gone already", |outcome| *outcome == Outcome::AlreadyGone),
-        ("Kept", |outcome| matches!(outcome, Outcome::Kept { .. })),
-        ("Failed", |outcome| matches!(outcome, Outcome::Failed { .. })),
-        ("Not started", |outcome| *outcome == Outcome::NotStarted),
-    ];
-    for (name, wanted) in parts {
-        let total = of(wanted);
         // How many were deleted is told even if it is none.
-        if total.volumes > 0 || name == "Deleted" {
+        if total.volumes > 0 || name == OUTCOMES[0] {
             writeln!(out, "{name}: {}", in_words(total))?;
         }
     }
@@ -119,6 +108,19 @@ pub fn summary(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
 /// The same for scripts.
 pub fn summary_json(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
     document::write(out, &document::summary(summary))
+}
+
+/// What the counts of a summary are called.
+const OUTCOMES: [&str; 5] = ["Deleted", "Gone already", "Kept", "Failed", "Not started"];
+
+fn place(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Deleted => 0,
+        Outcome::AlreadyGone => 1,
+        Outcome::Kept { .. } => 2,
+        Outcome::Failed { .. } => 3,
+        Outcome::NotStarted => 4,
+    }
 }
 
 fn line(planned: &Planned, outcome: &Outcome) -> String {

@@ -228,7 +228,7 @@ impl Cloud {
             let ask = || async { body(self.storage(|| request(marker.clone())).await?) };
             let bytes = ask
                 .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
-                .when(|cause: &Cause| cause.nature() != Nature::Refused)
+                .when(|cause: &Cause| matches!(cause.nature(), Nature::PutOff | Nature::Unknown))
                 .await?;
             let page: wire::Page<R> = parse(&bytes)?;
             let next = page.next();
@@ -303,7 +303,16 @@ fn client(
     let config: CloudConfig = serde_json::from_value(config).map_err(|error| Cause::request(&error))?;
     let mut client = AsyncOpenStack::new_impl(&config, auth).map_err(|error| Cause::request(&error))?;
     client.set_max_auth_retries(0);
+    remove_litter();
     Ok(client)
+}
+
+/// The SDK makes its directory for tokens even where it is told to keep none. Only an empty directory can be removed
+/// this way, so what the SDK's own command-line client keeps there stays.
+fn remove_litter() {
+    if let Some(home) = std::env::home_dir() {
+        let _ = std::fs::remove_dir(home.join(".osc"));
+    }
 }
 
 async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration) -> Result<Session, Cause> {

@@ -1,1 +1,245 @@
+//! A world that changes while fleet deletes: hubs that bind claims and fall silent, volumes that are attached, renamed
+//! and marked, servers that put off, fail and lose answers. Its clock is tokio's, which stands still between waits.
+//!
+//! Its Cinder deletes whatever it is asked to: what the real one would refuse must not be sent to begin with.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::confirm::Confirmed;
+use crate::observed::{ClusterVolumes, PersistentVolume, ProjectKey, Snapshot, Unseen, Volume};
+use crate::plan::orphans::samples;
+
+use super::{Sent, Trouble, TroubleKind, World};
+
+/// What happens to a volume at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A PV with its id appears.
+    ClaimedById,
+    /// A PV with its name appears.
+    ClaimedByName,
+    Attached,
+    Snapshotted,
+    Renamed,
+    Kept,
+    /// Somebody else deletes it.
+    Gone,
+}
+
+impl Change {
+    /// Whether it is seen in a list that deletions share, and not in the volume itself.
+    pub(super) fn is_shared(self) -> bool {
+        matches!(self, Self::ClaimedById | Self::ClaimedByName | Self::Snapshotted)
+    }
+}
+
+/// What a server does instead of answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    PutOff,
+    /// It is done, and the answer is lost.
+    AnswerLost,
+    /// It is not done, and there is no answer.
+    RequestLost,
+    /// It is done, and the answer takes too long.
+    TimedOut,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Script {
+    pub(super) volumes: u64,
+    pub(super) hubs: usize,
+    /// When, which volume, what.
+    pub(super) changes: Vec<(Duration, u64, Change)>,
+    /// From when on a hub does not answer.
+    pub(super) silent: Option<Duration>,
+    /// One for each request, over and over.
+    pub(super) latencies: Vec<Duration>,
+    /// One for each request, over and over.
+    pub(super) faults: Vec<Option<Fault>>,
+    /// How long Cinder takes to delete.
+    pub(super) deleting: Duration,
+    /// Volumes that Cinder cannot delete.
+    pub(super) stuck: Vec<u64>,
+}
+
+/// Everything that was asked, with when it arrived at the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Call {
+    Volumes,
+    Volume(String),
+    Snapshots,
+    Delete(String),
+    Silence,
+}
+
+pub(super) struct Simulated {
+    pub(super) script: Script,
+    start: Instant,
+    requests: Mutex<usize>,
+    deleted: Mutex<Vec<(String, Duration)>>,
+    calls: Arc<Mutex<Vec<(Duration, Call)>>>,
+}
+
+impl Simulated {
+    /// Has to be made inside the runtime whose clock it uses.
+    pub(super) fn new(script: Script) -> Self {
+        Self {
+            script,
+            start: Instant::now(),
+            requests: Mutex::new(0),
+            deleted: Mutex::new(Vec::new()),
+            calls: Arc::new(Mutex::new(Vec::new())),
+        }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(super) fn calls(&self) -> Vec<(Duration, Call)> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    pub(super) fn deleted(&self) -> Vec<String> {
+        self.deleted.lock().unwrap().iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    fn log(&self, call: Call) {
+        self.calls.lock().unwrap().push((self.elapsed(), call));
+    }
+
+    /// One way over the network: half before the server acts, half after.
+    fn request(&self) -> (Duration, Option<Fault>) {
+        let mut requests = self.requests.lock().unwrap();
+        *requests += 1;
+        let pick = |len: usize| if len == 0 { None } else { Some(*requests % len) };
+        let latency =
+            pick(self.script.latencies.len()).map_or(Duration::ZERO, |at| self.script.latencies[at]);
+        let fault = pick(self.script.faults.len()).and_then(|at| self.script.faults[at]);
+        (latency / 2, fault)
+    }
+
+    fn happened(&self, number: u64, wanted: &[Change]) -> bool {
+        let now = self.elapsed();
+        self.script
+            .changes
+            .iter()
+            .any(|(at, of, change)| *of == number && *at <= now && wanted.contains(change))
+    }
+
+    fn pvs(&self) -> Vec<ClusterVolumes> {
+        let mut view = samples::view(vec![], vec![vec![]; self.script.hubs]);
+        for number in 0..self.script.volumes {
+            // Every change hits another hub.
+            let hub = usize::try_from(number).unwrap() % self.script.hubs;
+            let pvs = &mut view.clusters[hub].persistent_volumes;
+            if self.happened(number, &[Change::ClaimedById]) {
+                pvs.push(PersistentVolume { name: "by-id".to_owned(), ..samples::pv(number) });
+            }
+            if self.happened(number, &[Change::ClaimedByName]) {
+                pvs.push(PersistentVolume { volume_ids: vec![], ..samples::pv(number) });
+            }
+        }
+        view.clusters
+    }
+
+    fn look_up(&self, id: &str) -> Option<Volume> {
+        let number = (0..self.script.volumes).find(|number| samples::volume_id(*number) == id)?;
+        if self.happened(number, &[Change::Gone]) {
+            return None;
+        }
+        let mut volume = samples::volume(number);
+        if let Some((_, at)) = self.deleted.lock().unwrap().iter().find(|(known, _)| known == id) {
+            if self.script.stuck.contains(&number) {
+                volume.status = "error_deleting".to_owned();
+            } else if self.elapsed() >= *at + self.script.deleting {
+                return None;
+            } else {
+                volume.status = "deleting".to_owned();
+            }
+        }
+        if self.happened(number, &[Change::Attached]) {
+            volume.status = "in-use".to_owned();
+            volume.attachments.push("server".to_owned());
+        }
+        if self.happened(number, &[Change::Renamed]) {
+            volume.name = "mine".to_owned();
+        }
+        if self.happened(number, &[Change::Kept]) {
+            volume.metadata.insert("fleet.keep".to_owned(), "yes".to_owned());
+        }
+        Some(volume)
+    }
+}
+
+fn trouble(fault: Fault) -> Trouble {
+    let kind = match fault {
+        Fault::PutOff => TroubleKind::PutOff,
+        Fault::AnswerLost | Fault::RequestLost => TroubleKind::Unknown,
+        Fault::TimedOut => TroubleKind::TimedOut,
+    };
+    Trouble { kind, reason: format!("{fault:?}") }
+}
+
+impl World for Simulated {
+    async fn persistent_volumes(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
+        let (latency, _) = self.request();
+        tokio::time::sleep(latency).await;
+        let answer = self.pvs();
+        let silent = self.script.silent.is_some_and(|from| self.elapsed() >= from);
+        self.log(Call::Volumes);
+        tokio::time::sleep(latency).await;
+        if silent {
+            self.log(Call::Silence);
+            return Err(vec![samples::silent("hub-0")]);
+        }
+        Ok(answer)
+    }
+
+    async fn snapshots(&self, _: &ProjectKey) -> Result<Vec<Snapshot>, Trouble> {
+        let (latency, fault) = self.request();
+        tokio::time::sleep(latency).await;
+        self.log(Call::Snapshots);
+        let answer = (0..self.script.volumes)
+            .filter(|number| self.happened(*number, &[Change::Snapshotted]))
+            .map(samples::snapshot_of)
+            .collect();
+        tokio::time::sleep(latency).await;
+        fault.map_or(Ok(answer), |fault| Err(trouble(fault)))
+    }
+
+    async fn volume(&self, _: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
+        let (latency, fault) = self.request();
+        tokio::time::sleep(latency).await;
+        self.log(Call::Volume(id.to_owned()));
+        let answer = self.look_up(id);
+        tokio::time::sleep(latency).await;
+        fault.map_or(Ok(answer), |fault| Err(trouble(fault)))
+    }
+
+    async fn delete(&self, _: &ProjectKey, id: &str, _: &Confirmed) -> Result<Sent, Trouble> {
+        let (latency, fault) = self.request();
+        // Logged when it is sent: from here on nobody can take it back.
+        self.log(Call::Delete(id.to_owned()));
+        tokio::time::sleep(latency).await;
+        let there = self.look_up(id).is_some();
+        if there && !matches!(fault, Some(Fault::PutOff | Fault::RequestLost)) {
+            self.deleted.lock().unwrap().push((id.to_owned(), self.elapsed()));
+        }
+        tokio::time::sleep(latency).await;
+        match fault {
+            Some(fault) => Err(trouble(fault)),
+            None if there => Ok(Sent::Accepted),
+            None => Ok(Sent::AlreadyGone),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        samples::now() + SignedDuration::try_from(self.elapsed()).unwrap()
+    }
+}

@@ -120,8 +120,10 @@ pub enum Cause {
 pub enum Nature {
     /// The server put it off and did nothing (429, 503).
     PutOff,
-    /// Nobody knows whether it was done: no whole answer, or 500, 502, 504.
+    /// Nobody knows whether it was done: the connection broke, or 500, 502, 504.
     Unknown,
+    /// Nobody knows either, and finding out took the whole time limit: asking again would take another one.
+    TimedOut,
     /// Trying again changes nothing.
     Refused,
 }
@@ -174,11 +176,11 @@ impl Cause {
     pub fn nature(&self) -> Nature {
         match self {
             Self::Status { status: 429 | 503, .. } => Nature::PutOff,
-            Self::TimedOut(_) | Self::Unreachable(_) | Self::Status { status: 500 | 502 | 504, .. } => {
+            Self::TimedOut(_) => Nature::TimedOut,
+            // An answer that arrived and cannot be read: it may have been done all the same.
+            Self::Unreachable(_) | Self::Answer(_) | Self::Status { status: 500 | 502 | 504, .. } => {
                 Nature::Unknown
             }
-            // An answer that arrived and cannot be read: it may have been done all the same.
-            Self::Answer(_) => Nature::Unknown,
             _ => Nature::Refused,
         }
     }
