@@ -13,6 +13,9 @@ const ANY_CLUSTER: &str = "kubernetes";
 /// In these, the cluster's name is a part of the key: `kubernetes.io/cluster/<name>: owned`.
 const CLUSTER_KEY_PREFIXES: [&str; 2] = ["kubernetes.io/cluster/", "kubernetes.io-cluster-"];
 
+/// What a key that speaks of a cluster has in it, in upper or lower case.
+const CLUSTER: &[u8] = b"cluster";
+
 /// Keep the volume, for good.
 const KEEP: &str = "fleet.keep";
 
@@ -25,10 +28,13 @@ const LAST_ZONE: SignedDuration = SignedDuration::from_hours(12);
 /// A piece of metadata that asks to keep the volume, with the reason in words.
 pub(super) fn keep(metadata: &BTreeMap<String, String>, now: Timestamp) -> Option<(&str, &str, String)> {
     metadata.iter().find_map(|(key, value)| {
-        let reason = match key.trim().to_ascii_lowercase().as_str() {
-            KEEP if !is_no(value) => "somebody asked to keep it".to_owned(),
-            KEEP_UNTIL => keep_until(value, now)?,
-            _ => return None,
+        let is = |name: &str| key.trim().eq_ignore_ascii_case(name);
+        let reason = if is(KEEP) && !is_no(value) {
+            "somebody asked to keep it".to_owned()
+        } else if is(KEEP_UNTIL) {
+            keep_until(value, now)?
+        } else {
+            return None;
         };
         Some((key.as_str(), value.as_str(), reason))
     })
@@ -72,11 +78,16 @@ fn cluster_named<'v>(key: &'v str, value: &'v str) -> Option<&'v str> {
     let in_key = CLUSTER_KEY_PREFIXES.iter().find_map(|prefix| key.trim().strip_prefix(prefix));
     let name = match in_key {
         Some(name) => name,
-        None if key.to_ascii_lowercase().contains("cluster") => value,
+        None if speaks_of_a_cluster(key) => value,
         None => return None,
     };
     // A CSI driver that was given no cluster's name writes an empty one.
     Some(name.trim()).filter(|name| !name.is_empty())
+}
+
+/// Without making a new text: this is asked of every piece of metadata of every volume.
+fn speaks_of_a_cluster(key: &str) -> bool {
+    key.as_bytes().windows(CLUSTER.len()).any(|part| part.eq_ignore_ascii_case(CLUSTER))
 }
 
 /// Whom a volume was made for, as far as its metadata tells.
@@ -99,19 +110,16 @@ pub struct MadeFor<'v> {
 impl<'v> MadeFor<'v> {
     /// Reads what the CSI driver's provisioner and the in-tree plugin leave.
     pub fn of(metadata: &'v BTreeMap<String, String>) -> Self {
-        let get = |what: &str| {
-            ["csi.storage.k8s.io/", "kubernetes.io/created-for/"]
-                .iter()
-                .find_map(|by| metadata.get(&format!("{by}{what}")))
-                .map(String::as_str)
-                .filter(|value| !value.is_empty())
+        let get = |csi: &str, in_tree: &str| {
+            let value = metadata.get(csi).or_else(|| metadata.get(in_tree));
+            value.map(String::as_str).filter(|value| !value.is_empty())
         };
-        let claim = get("pvc/name");
+        let claim = get("csi.storage.k8s.io/pvc/name", "kubernetes.io/created-for/pvc/name");
         Self {
-            namespace: get("pvc/namespace"),
+            namespace: get("csi.storage.k8s.io/pvc/namespace", "kubernetes.io/created-for/pvc/namespace"),
             claim,
             user: claim.and_then(|name| name.strip_prefix("claim-")),
-            pv: get("pv/name"),
+            pv: get("csi.storage.k8s.io/pv/name", "kubernetes.io/created-for/pv/name"),
         }
     }
 

@@ -415,6 +415,27 @@ fn nothing_is_called_lost_in_an_incomplete_view() {
 }
 
 #[test]
+fn whom_a_volume_was_made_for_is_read_from_either_provisioner() {
+    let of = |pairs: &[(&str, &str)]| {
+        let metadata: BTreeMap<_, _> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let made_for = MadeFor::of(&metadata);
+        (made_for.to_text(), made_for.user.map(str::to_owned), made_for.pv.map(str::to_owned))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        of(&[
+            ("kubernetes.io/created-for/pvc/name", "claim-bob"),
+            ("kubernetes.io/created-for/pvc/namespace", "jhub"),
+            ("kubernetes.io/created-for/pv/name", "pvc-1"),
+        ]),
+        (some("jhub/claim-bob"), some("bob"), some("pvc-1"))
+    );
+    assert_eq!(of(&[("csi.storage.k8s.io/pvc/name", "hub-db-dir")]), (some("hub-db-dir"), None, None));
+    assert_eq!(of(&[("csi.storage.k8s.io/pvc/namespace", "jhub")]), (None, None, None));
+}
+
+#[test]
 fn totals_are_counted_by_project_and_class() {
     let view = view(vec![volume(1), volume(2), volume(3)], vec![vec![pv(3)]]);
     let plan = plan(&view, &rules());
