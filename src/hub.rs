@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The most characters that a certificate's name may have, and so the master's domain: Let's Encrypt refuses longer
-/// common names (RFC 5280, `ub-common-name`).
+/// A master's domain has to be shorter than this: Let's Encrypt issues no certificate for a longer name (its common name
+/// has at most 64 characters by RFC 5280, `ub-common-name`; operators keep one below).
 pub const DOMAIN_LIMIT: usize = 64;
 
 /// The most characters of a DNS label (RFC 1035, 2.3.4).
@@ -137,13 +137,15 @@ impl Hub {
     }
 }
 
-/// Limits on a sandbox, so that one hub cannot take the control VM from the others.
+/// What all sandboxes have in common: limits, so that one hub cannot take the control VM from the others, and a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SandboxLimits {
+pub struct SandboxSettings {
     /// Bytes of memory.
     pub memory: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// The engine's network that they are on; its default one where none is named.
+    pub network: Option<String>,
 }
 
 /// How long fleet waits, each for one thing.
@@ -183,8 +185,8 @@ pub struct Fleet {
     pub engine: PathBuf,
     /// Where state directories are, absolute.
     pub state_dir: PathBuf,
-    /// Limits of every sandbox.
-    pub limits: SandboxLimits,
+    /// What all sandboxes have in common.
+    pub sandbox: SandboxSettings,
     /// Limits of every wait.
     pub timeouts: Timeouts,
     /// What `fleet orphans` goes by.

@@ -5,12 +5,22 @@
 //! [`apply`] -> [`report`]. All judgement sits in [`plan`], which is pure.
 
 pub mod apply;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod config;
 pub mod confirm;
+pub mod exec;
 pub mod exit;
+pub mod files;
 pub mod hub;
+pub mod interrupt;
+pub mod observe;
 pub mod observed;
 pub mod plan;
 pub mod report;
+pub mod sandbox;
 pub mod secret;
 pub mod systems;
+pub mod text;
+pub mod tombstone;

@@ -1,5 +1,60 @@
-//! The fleet command.
+//! The fleet command: parse, run, exit status.
 
-fn main() -> fleet::exit::Exit {
-    fleet::exit::Exit::Done
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use fleet::cli::{Cli, Command};
+use fleet::commands::context::{Context, tell};
+use fleet::commands::{completions, doctor, exec, list, new, orphans, pvc, rm, shell, status};
+use fleet::exit::{Exit, Failure};
+use fleet::interrupt::Interrupt;
+use fleet::report;
+
+fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors: they go to standard output. A closed pipe is nobody's trouble.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+                _ => Exit::Usage,
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Failure::failed(&error))),
+    };
+    let result = end(runtime.block_on(run(cli)));
+    // A blocking task that hangs (a name that does not resolve) must not keep a finished command from ending.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen().map_err(|error| Failure::failed(&error))?;
+    let context = Context { config: cli.config, interrupt };
+    match cli.command {
+        Command::New(args) => new::run(&args, &context).await,
+        Command::List(args) => list::run(&args, &context),
+        Command::Status(args) => status::run(&args, &context).await,
+        Command::Exec(args) => exec::run(&args, &context).await,
+        Command::Shell(args) => shell::run(&args, &context).await,
+        Command::Pvc(args) => pvc::run(&args, &context).await,
+        Command::Orphans(args) => orphans::run(&args, &context).await,
+        Command::Rm(args) => rm::run(&args, &context).await,
+        Command::Doctor(args) => doctor::run(&args, &context).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+fn end(result: Result<Exit, Failure>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            tell(&report::failure(&failure));
+            failure.exit
+        }
+    }
 }

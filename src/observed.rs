@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::hub::HubName;
 
@@ -67,7 +67,7 @@ pub struct Snapshot {
 }
 
 /// A `PersistentVolume` of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersistentVolume {
     /// Its name in the cluster.
     pub name: String,
@@ -96,7 +96,7 @@ pub const CINDER_CSI: &str = "cinder.csi.openstack.org";
 pub const CINDER_IN_TREE: &str = "kubernetes.io/cinder";
 
 /// The claim that a PV names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClaimRef {
     /// The claim's namespace.
     pub namespace: String,
@@ -184,6 +184,8 @@ pub struct ClusterVolumes {
     pub hub: HubName,
     /// All of its PVs, in every phase.
     pub persistent_volumes: Vec<PersistentVolume>,
+    /// Set where the hub was taken out of the fleet: then these are the PVs that its cluster had at that time.
+    pub removed_at: Option<Timestamp>,
 }
 
 /// Everything that orphans are judged from: volumes asked for first, then PVs.
@@ -204,4 +206,102 @@ impl VolumeView {
     pub fn is_complete(&self) -> bool {
         self.unseen.is_empty()
     }
+}
+
+/// What was asked, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer<T> {
+    /// An answer.
+    Seen(T),
+    /// None, and why.
+    Unseen(Unseen),
+    /// It was not asked, because something before it is missing already.
+    NotAsked,
+}
+
+impl<T> Answer<T> {
+    /// The answer, if there is one.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Answer::Seen(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Why there is none.
+    pub fn unseen(&self) -> Option<&Unseen> {
+        match self {
+            Answer::Unseen(unseen) => Some(unseen),
+            _ => None,
+        }
+    }
+}
+
+/// How a sandbox stands to what `fleet.toml` asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SandboxLook {
+    /// The container's state, in Docker's words; `None` where there is no container.
+    pub state: Option<&'static str>,
+    /// Whether commands can run in it.
+    pub running: bool,
+    /// Whether it was made from another specification than the one that `fleet.toml` asks for now.
+    pub drifted: bool,
+}
+
+/// How far a request to the API server got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tunnel {
+    /// It carries requests.
+    Up,
+    /// Nothing listens at its end in the sandbox.
+    Down,
+    /// It takes connections, and nothing comes back.
+    Hangs,
+}
+
+/// The project that a hub's credentials lead to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Credentials {
+    /// The project, from the token.
+    pub project: Project,
+    /// When the application credential expires; `None` where it never does, or Keystone does not say.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Everything that `fleet status` and `fleet doctor` know of one hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HubLook {
+    /// The hub.
+    pub hub: HubName,
+    /// Its sandbox.
+    pub sandbox: SandboxLook,
+    /// Whether the sandbox holds another openrc than the one at the path now.
+    pub openrc_stale: Answer<bool>,
+    /// Whether the openrc can be read by others on this machine; `None` where it is gone.
+    pub openrc_open_to_others: Option<bool>,
+    /// How far requests to the API server get.
+    pub tunnel: Answer<Tunnel>,
+    /// `/readyz`.
+    pub api: Answer<()>,
+    /// What Keystone says.
+    pub credentials: Answer<Credentials>,
+    /// The cluster's nodes.
+    pub nodes: Answer<Vec<Node>>,
+    /// The cluster's claims.
+    pub claims: Answer<Vec<Claim>>,
+    /// Programs that the sandbox's image lacks; empty where they were not asked for.
+    pub lacks: Vec<String>,
+}
+
+/// What is remembered of a hub that was taken out of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The hub.
+    pub hub: HubName,
+    /// When it was taken out.
+    pub removed_at: Timestamp,
+    /// The PVs that its cluster had then.
+    pub persistent_volumes: Vec<PersistentVolume>,
 }

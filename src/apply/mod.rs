@@ -1,3 +1,5 @@
 //! What changes the world. Nothing here chooses: it carries a plan out and tells what happens.
 
+pub mod create;
 pub mod delete;
+pub mod world;

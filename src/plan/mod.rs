@@ -1,3 +1,4 @@
 //! All judgement: pure and synchronous, with no clock, network or randomness of its own.
 
+pub mod diagnose;
 pub mod orphans;

@@ -1,5 +1,14 @@
-//! What people and scripts read. Nothing here asks or decides anything: what was seen, planned or done is written to
-//! whatever is given to write to.
+//! Turns what was observed, planned and done into tables, JSON and progress. Decides nothing.
 
+mod failure;
 pub mod orphans;
-mod text;
+mod prefix;
+mod progress;
+mod table;
+mod units;
+
+pub use failure::failure;
+pub use prefix::Prefixes;
+pub use progress::Progress;
+pub use table::Table;
+pub use units::{age, duration, gib};

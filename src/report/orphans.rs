@@ -11,7 +11,8 @@ use crate::apply::delete::{Event, Outcome, Step, Summary};
 use crate::observed::{ClaimRef, Unseen};
 use crate::plan::orphans::{By, Class, Deletions, Evidence, Judged, OrphanPlan, Planned, Total};
 
-use super::text::{Plain, age, clean, count, or_dash};
+use super::{Table, age};
+use crate::text::{clean, count, or_dash};
 
 /// How a report for people looks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +45,7 @@ pub fn deletions(out: &mut impl Write, deletions: &Deletions, look: Look) -> io:
     if deletions.is_empty() {
         return writeln!(out, "No orphans: there is nothing to delete.");
     }
-    let mut table = Plain::new(&["PROJECT", "VOLUME", "NAME", ">GiB", "CREATED", "MADE FOR"], look.width);
+    let mut table = Table::new(&["PROJECT", "VOLUME", "NAME", ">GiB", "CREATED", "MADE FOR"], look.width);
     for planned in deletions.volumes() {
         let volume = planned.volume();
         let created = volume.created_at.map_or_else(|| "-".to_owned(), |at| at.strftime("%F").to_string());
@@ -57,7 +58,7 @@ pub fn deletions(out: &mut impl Write, deletions: &Deletions, look: Look) -> io:
             or_dash(planned.made_for()).as_ref(),
         ]);
     }
-    table.write(out)?;
+    write!(out, "{table}")?;
     writeln!(out)?;
     for (project, total) in deletions.totals() {
         writeln!(out, "To delete in {}: {}", clean(&project.name), in_words(total))?;
@@ -149,7 +150,7 @@ fn in_words(total: Total) -> String {
 
 fn totals(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
     let totals = plan.totals();
-    let mut table = Plain::new(&["PROJECT", "CLASS", ">VOLUMES", ">GiB"], look.width);
+    let mut table = Table::new(&["PROJECT", "CLASS", ">VOLUMES", ">GiB"], look.width);
     for project in plan.projects() {
         for class in Class::ALL {
             if let Some(total) = totals.get(&(project, class)) {
@@ -165,14 +166,14 @@ fn totals(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result
     if table.is_empty() {
         return writeln!(out, "No volumes.");
     }
-    table.write(out)
+    write!(out, "{table}")
 }
 
 fn orphans(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
     // In an incomplete view, what may be orphans is shown too, under its own heading.
     for (class, heading) in [(Class::Orphan, "Orphans"), (Class::CannotTell, "Cannot tell")] {
         let mut table =
-            Plain::new(&["PROJECT", "VOLUME", "NAME", ">GiB", ">AGE", "MADE FOR", "USER"], look.width);
+            Table::new(&["PROJECT", "VOLUME", "NAME", ">GiB", ">AGE", "MADE FOR", "USER"], look.width);
         for judged in plan.of(class) {
             table.row([
                 judged.project.name.as_str(),
@@ -186,15 +187,18 @@ fn orphans(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Resul
         }
         if !table.is_empty() {
             writeln!(out, "\n{heading}")?;
-            table.write(out)?;
+            write!(out, "{table}")?;
         }
+    }
+    if plan.is_complete() && plan.is_empty() {
+        writeln!(out, "\nNo orphans.")?;
     }
     Ok(())
 }
 
 fn every_volume(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
     let headings = ["PROJECT", "CLASS", "VOLUME", "NAME", ">GiB", ">AGE", "MADE FOR", "REASON", "EVIDENCE"];
-    let mut table = Plain::new(&headings, look.width);
+    let mut table = Table::new(&headings, look.width);
     for judged in plan.volumes() {
         table.row([
             judged.project.name.as_str(),
@@ -212,7 +216,7 @@ fn every_volume(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::
         return Ok(());
     }
     writeln!(out)?;
-    table.write(out)
+    write!(out, "{table}")
 }
 
 fn lost(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
@@ -220,7 +224,7 @@ fn lost(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<(
         return Ok(());
     }
     writeln!(out, "\nLost: the volume of these PVs is not in Cinder any more, so the next login fails")?;
-    let mut table = Plain::new(&["HUB", "PV", "PHASE", "CLAIM", "VOLUME"], look.width);
+    let mut table = Table::new(&["HUB", "PV", "PHASE", "CLAIM", "VOLUME"], look.width);
     for lost in plan.lost() {
         table.row([
             lost.hub.as_str(),
@@ -230,7 +234,7 @@ fn lost(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<(
             &lost.volume_ids.join(" "),
         ]);
     }
-    table.write(out)
+    write!(out, "{table}")
 }
 
 fn unseen(out: &mut impl Write, unseen: &[Unseen]) -> io::Result<()> {

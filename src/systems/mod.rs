@@ -1,3 +1,9 @@
-//! The systems that fleet talks to, each with the only module that imports its client. They return fleet's own types.
+//! The systems that fleet talks to, each behind one file: the only importer of its client crate. They return fleet's own
+//! types from [`crate::observed`] and errors that say what was tried; they judge nothing.
 
+pub mod docker;
+pub mod kube;
+pub mod kubeconfig;
 pub mod openstack;
+mod quantity;
+pub mod ssh;

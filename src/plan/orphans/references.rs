@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::hub::HubName;
 use crate::observed::{ClusterVolumes, PersistentVolume, Volume};
 
@@ -73,6 +75,8 @@ impl Index {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reference<'v> {
     pub(super) hub: &'v HubName,
+    /// When the hub was taken out of the fleet; then the PV is one that its cluster had at that time.
+    pub(super) removed_at: Option<Timestamp>,
     pub(super) pv: &'v PersistentVolume,
     pub(super) by: By,
 }
@@ -99,7 +103,7 @@ impl<'v, 'i> References<'v, 'i> {
 
     /// How many hubs were asked.
     pub(super) fn hubs(&self) -> usize {
-        self.clusters.len()
+        self.clusters.iter().filter(|cluster| cluster.removed_at.is_none()).count()
     }
 
     /// Every PV that refers to a volume, those that have its id first.
@@ -120,6 +124,6 @@ impl<'v, 'i> References<'v, 'i> {
     fn at(&self, by: By, place: Place) -> Option<Reference<'v>> {
         let cluster = self.clusters.get(usize::try_from(place.cluster).ok()?)?;
         let pv = cluster.persistent_volumes.get(usize::try_from(place.pv).ok()?)?;
-        Some(Reference { hub: &cluster.hub, pv, by })
+        Some(Reference { hub: &cluster.hub, removed_at: cluster.removed_at, pv, by })
     }
 }

@@ -60,7 +60,13 @@ fn is_released(reference: &Reference<'_>) -> bool {
 }
 
 fn describe(reference: &Reference<'_>) -> String {
-    let Reference { hub, pv, .. } = reference;
+    let Reference { hub, removed_at, pv, by: _ } = reference;
+    let hub = match removed_at {
+        None => hub.to_string(),
+        Some(at) => {
+            format!("{hub}, which was taken out of the fleet on {} and used it then", at.strftime("%F"))
+        }
+    };
     let phase = if pv.phase.is_empty() { "in a phase that is not known" } else { pv.phase.as_str() };
     match &pv.claim {
         Some(claim) if phase == "Bound" => format!("hub {hub}: claim {}/{}", claim.namespace, claim.name),

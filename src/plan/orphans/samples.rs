@@ -94,6 +94,7 @@ pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -
         .map(|(number, persistent_volumes)| ClusterVolumes {
             hub: hub(&format!("hub-{number}")),
             persistent_volumes,
+            removed_at: None,
         })
         .collect();
     VolumeView {

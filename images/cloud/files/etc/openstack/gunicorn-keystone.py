@@ -1,0 +1,11 @@
+wsgi_app = "keystone_all:application"
+bind = "0.0.0.0:5000"
+workers = 2
+preload_app = True
+threads = 8
+timeout = 300
+graceful_timeout = 2
+keepalive = 75
+proc_name = "keystone"
+pythonpath = "/usr/local/lib/fleet"
+control_socket_disable = True

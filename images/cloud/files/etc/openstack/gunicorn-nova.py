@@ -1,0 +1,11 @@
+wsgi_app = "nova_all:application"
+bind = "0.0.0.0:8774"
+# One process: its parts talk through memory (transport_url = fake://). Requests run on threads.
+workers = 1
+threads = 32
+timeout = 300
+graceful_timeout = 2
+keepalive = 75
+proc_name = "nova"
+pythonpath = "/usr/local/lib/fleet"
+control_socket_disable = True

@@ -1,0 +1,359 @@
+//! Makes a hub: its state, its sandbox, its tunnel. What cannot be finished is undone, and the error names the step.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::{self, NewHub};
+use crate::exit::{Failure, chain};
+use crate::files;
+use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
+use crate::observe::{Sandboxes, look_at_openrc};
+use crate::observed::Project;
+use crate::report::duration;
+use crate::sandbox::{Owner, SandboxSpec};
+use crate::systems::docker::Engine;
+use crate::systems::kube::{Cluster, Kind};
+use crate::systems::kubeconfig;
+use crate::systems::openstack::Cloud;
+use crate::systems::ssh::{self, HostKey};
+
+/// Between two looks at a tunnel that is coming up.
+const POLL: Duration = Duration::from_millis(150);
+
+/// One step of making a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Look at the master's host key.
+    HostKey,
+    /// Make the state directory.
+    State,
+    /// Fetch the kubeconfig.
+    Kubeconfig,
+    /// Make and start the sandbox.
+    Sandbox,
+    /// Wait until the API server answers through the tunnel.
+    Tunnel,
+    /// Try the credentials.
+    Credentials,
+    /// Write the hub into fleet.toml.
+    Declare,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Step::HostKey => "pin the master's host key",
+            Step::State => "make the state directory",
+            Step::Kubeconfig => "fetch the cluster's kubeconfig",
+            Step::Sandbox => "make the sandbox",
+            Step::Tunnel => "bring the tunnel up",
+            Step::Credentials => "try the credentials",
+            Step::Declare => "write the hub into fleet.toml",
+        })
+    }
+}
+
+/// What happens while a hub is made.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step begins.
+    Begin(Step),
+    /// The master showed this key.
+    HostKey(&'a HostKey),
+    /// The state already has a kubeconfig; it is used as it is.
+    KubeconfigKept(&'a Path),
+    /// The credentials lead to this project.
+    Project(&'a Project),
+}
+
+/// Everything that making a hub needs.
+#[derive(Debug)]
+pub struct Creation<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The fleet as it will be with the hub.
+    pub fleet: &'a Fleet,
+    /// The hub, with what it inherits.
+    pub hub: &'a Hub,
+    /// What is written into fleet.toml.
+    pub new: &'a NewHub,
+    /// The fingerprint that the master must show, where the operator knows it.
+    pub host_key: Option<&'a str>,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Makes the hub, or leaves nothing behind.
+pub async fn create(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
+    let mut undo = Undo::default();
+    let mut at = Step::HostKey;
+    let made = tokio::select! {
+        made = steps(creation, &mut undo, &mut at, tell) => made,
+        () = creation.interrupt.asked() => Err(Failure::interrupted()),
+    };
+    let Err(mut failure) = made else { return Ok(()) };
+    for problem in &mut failure.problems {
+        *problem = format!("hub {}: cannot {at}: {problem}", creation.hub.name);
+    }
+    failure.problems.extend(undo.all(creation.engine).await);
+    Err(failure)
+}
+
+async fn steps(
+    creation: &Creation<'_>,
+    undo: &mut Undo,
+    at: &mut Step,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Failure> {
+    let Creation { engine, fleet, hub, new, host_key, interrupt } = creation;
+    let mut begin = |step, tell: &mut dyn FnMut(Event<'_>)| {
+        *at = step;
+        tell(Event::Begin(step));
+    };
+
+    begin(Step::HostKey, tell);
+    let key = pin(fleet, hub, *host_key).await?;
+    tell(Event::HostKey(&key));
+
+    begin(Step::State, tell);
+    let owner = make_state(fleet, hub, &key, undo)?;
+
+    begin(Step::Kubeconfig, tell);
+    if hub.kubeconfig().exists() {
+        check_kubeconfig(&hub.kubeconfig())?;
+        tell(Event::KubeconfigKept(&hub.kubeconfig()));
+    } else {
+        fetch_kubeconfig(fleet, hub, &key, owner, undo).await?;
+    }
+
+    begin(Step::Sandbox, tell);
+    let id = engine.create(&SandboxSpec::new(fleet, hub, owner)).await?;
+    undo.container = Some(id.clone());
+    engine.start(&id).await?;
+
+    begin(Step::Tunnel, tell);
+    wait_for_tunnel(engine, fleet, hub, &id).await?;
+
+    begin(Step::Credentials, tell);
+    let project = try_credentials(engine, fleet, hub, interrupt).await?;
+    tell(Event::Project(&project));
+
+    begin(Step::Declare, tell);
+    config::add_hub(&fleet.path, new)?;
+    // A hub that is back needs no stone: its cluster is asked from now on.
+    crate::tombstone::remove(fleet, &hub.name)?;
+    Ok(())
+}
+
+/// The master's host key, if it is the one that is demanded or was pinned before.
+async fn pin(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
+    let key = ssh::host_key(hub.ip, hub.ssh.port, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
+    if let Some(demanded) = demanded
+        && demanded != key.fingerprint()
+    {
+        return Err(Failure::failed(&HostKeyDiffers { wanted: demanded.to_owned(), shown: key.fingerprint() })
+            .hint("do not go on before you know why: ask whoever runs the master for its fingerprint (`ssh-keygen -lf \
+                   /etc/ssh/ssh_host_ed25519_key.pub` on the master)"));
+    }
+    let line = key.known_hosts_line(hub.ip, hub.ssh.port);
+    match std::fs::read_to_string(hub.known_hosts()) {
+        Ok(pinned) if pinned.trim() != line.trim() => Err(Failure::failed(&HostKeyDiffers {
+            wanted: pinned.trim().to_owned(),
+            shown: key.fingerprint(),
+        })
+        .hint(format!(
+            "the state of an earlier hub of this name pins another key; if the master was rebuilt, remove {}",
+            hub.known_hosts().display()
+        ))),
+        _ => Ok(key),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the master shows the host key {shown}, and not {wanted}")]
+struct HostKeyDiffers {
+    wanted: String,
+    shown: String,
+}
+
+fn ssh_failure(error: ssh::Error) -> Failure {
+    let failure = Failure::failed(&error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn file_failure(error: files::Error) -> Failure {
+    Failure::failed(&error)
+}
+
+/// Makes what is missing of the state, in the layout of the old scripts. What is there stays as it is.
+fn make_state(fleet: &Fleet, hub: &Hub, key: &HostKey, undo: &mut Undo) -> Result<Owner, Failure> {
+    for dir in [fleet.state_dir.clone(), hub.state.clone()] {
+        undo.make_dir(&dir)?;
+    }
+    let owner = owner_of(&hub.state)?;
+    for dir in SandboxSpec::state_dirs(hub) {
+        undo.make_dir(&dir)?;
+        undo.give(&dir, owner)?;
+    }
+    let secrets = hub.state.join("secrets.yaml");
+    if !secrets.exists() {
+        undo.make_file(&secrets, b"", 0o600, owner)?;
+    }
+    let line = key.known_hosts_line(hub.ip, hub.ssh.port);
+    undo.make_file(&hub.known_hosts(), format!("{}\n", line.trim_end()).as_bytes(), 0o600, owner)?;
+    Ok(owner)
+}
+
+fn owner_of(path: &Path) -> Result<Owner, Failure> {
+    Owner::of(path).map_err(|source| file_failure(files::Error::new("look at", path, source)))
+}
+
+fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| file_failure(files::Error::new("read", path, source)))?;
+    let wanted =
+        kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
+    if wanted == text {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{} is there, and its server is not {}", path.display(), kubeconfig::SERVER))
+        .hint("set its `server:` to that, or move the file away: fleet then fetches it from the master"))
+}
+
+async fn fetch_kubeconfig(
+    fleet: &Fleet,
+    hub: &Hub,
+    key: &HostKey,
+    owner: Owner,
+    undo: &mut Undo,
+) -> Result<(), Failure> {
+    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
+    let text =
+        kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
+    undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
+}
+
+/// Waits until `/readyz` answers through the tunnel.
+async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) -> Result<(), Failure> {
+    let limit = fleet.timeouts.tunnel;
+    let deadline = Instant::now() + limit;
+    loop {
+        let request = fleet.timeouts.kubernetes.min(limit);
+        let error = match Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), request).await {
+            Ok(cluster) => match cluster.ready().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        // A certificate that is refused now is refused in a minute too.
+        let can_change = matches!(
+            error.kind(),
+            Kind::NoTunnel | Kind::Closed | Kind::Hanging | Kind::ServerError | Kind::Other
+        );
+        if can_change && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+            continue;
+        }
+        let mut problem = chain(&error);
+        let words = engine.last_words(id, 3).await.unwrap_or_default();
+        if !words.trim().is_empty() {
+            problem = format!("{problem}; {}", crate::text::one_line(&words));
+        }
+        let failure = Failure { exit: crate::exit::Exit::Failed, problems: vec![problem], hint: None };
+        return Err(failure.hint(error.hint().unwrap_or_else(|| {
+            format!("waited {}; a longer time is `tunnel` under [timeouts] in fleet.toml", duration(limit))
+        })));
+    }
+}
+
+async fn try_credentials(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    interrupt: &Interrupt,
+) -> Result<Project, Failure> {
+    let unseen = |unseen: crate::observed::Unseen| Failure {
+        exit: crate::exit::Exit::Failed,
+        problems: vec![unseen.reason],
+        hint: unseen.hint,
+    };
+    let sandboxes = Sandboxes::look(engine, fleet).await?;
+    let sandbox = sandboxes.running(fleet, hub).map_err(unseen)?;
+    let look = look_at_openrc(engine, fleet, hub, sandbox, interrupt).await.map_err(unseen)?;
+    match Cloud::connect(&look.env, fleet.timeouts.openstack).await {
+        Ok(cloud) => Ok(cloud.project().clone()),
+        Err(error) => {
+            let failure = Failure::failed(&error);
+            Err(match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        }
+    }
+}
+
+/// What has been made so far, to be taken away again if the rest fails.
+#[derive(Debug, Default)]
+struct Undo {
+    container: Option<String>,
+    made: Vec<PathBuf>,
+}
+
+impl Undo {
+    /// Makes a directory that only its owner reads, unless it is there.
+    fn make_dir(&mut self, dir: &Path) -> Result<(), Failure> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        files::private_dir(dir).map_err(file_failure)?;
+        self.made.push(dir.to_owned());
+        Ok(())
+    }
+
+    /// Makes a file; one that is there is replaced by the same content only.
+    fn make_file(&mut self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), Failure> {
+        let was_there = path.exists();
+        files::replace(path, bytes, mode).map_err(file_failure)?;
+        if !was_there {
+            self.made.push(path.to_owned());
+        }
+        self.give(path, owner)
+    }
+
+    /// Gives what was just made to the one who owns the state: root may run fleet for somebody else.
+    fn give(&self, path: &Path, owner: Owner) -> Result<(), Failure> {
+        if self.made.iter().any(|made| made == path) && owner_of(path)? != owner {
+            std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
+                .map_err(|source| file_failure(files::Error::new("give to its owner", path, source)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything away, the last first. Returns what could not be.
+    async fn all(mut self, engine: &Engine) -> Vec<String> {
+        let mut left = Vec::new();
+        if let Some(id) = self.container.take()
+            && let Err(error) = engine.remove(&id).await
+        {
+            left.push(format!("and its container is still there: {}", chain(&error)));
+        }
+        for path in self.made.iter().rev() {
+            // Directories were made empty by this run: what is in them came from the sandbox that has just gone.
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                left.push(format!("and {} is still there: {error}", path.display()));
+            }
+        }
+        left
+    }
+}

@@ -1,0 +1,98 @@
+//! What every command is given: where the fleet's file is, where output goes, and whether the user wants it to stop.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::config;
+use crate::exit::{Exit, Failure, chain};
+use crate::hub::Fleet;
+use crate::interrupt::Interrupt;
+use crate::observed::Unseen;
+use crate::systems::docker::{self, Engine};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Context {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+impl Context {
+    /// Reads and checks the fleet's file.
+    pub fn fleet(&self) -> Result<Fleet, Failure> {
+        config::load(&config::find(self.config.as_deref())?)
+    }
+
+    /// Connects to the fleet's engine.
+    pub async fn engine(&self, fleet: &Fleet) -> Result<Engine, Failure> {
+        Engine::connect(&fleet.engine, fleet.timeouts.engine).await.map_err(|error| {
+            let failure = no_engine(&error);
+            match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+}
+
+/// An engine that is not there is a matter of configuration: nothing was tried yet.
+fn no_engine(error: &docker::Error) -> Failure {
+    match error {
+        docker::Error::NoEngine { .. } => Failure::usage(chain(error)),
+        _ => Failure::failed(error),
+    }
+}
+
+impl From<docker::Error> for Failure {
+    fn from(error: docker::Error) -> Self {
+        let failure = Failure::failed(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// Writes to standard output, without colour where it does not want any.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Writes a value to standard output as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| Failure::failed(&error))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Writes to standard error.
+pub fn tell(text: &str) {
+    // There is nowhere left to complain to.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Tells what could not be seen, one line a hub, each with what to do.
+pub fn tell_unseen(unseen: &[Unseen]) {
+    for one in unseen {
+        tell(&format!("{}: {}\n", one.subject, crate::text::one_line(&one.reason)));
+        if let Some(hint) = &one.hint {
+            tell(&format!("    {hint}\n"));
+        }
+    }
+}
+
+/// A reader that has seen enough (`| head`) is not an error of fleet's; it ends quietly, as other tools do.
+pub fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Err(Failure { exit: Exit::Failed, problems: Vec::new(), hint: None })
+        }
+        Err(error) => Err(Failure::failed(&error)),
+    }
+}

@@ -1,0 +1,236 @@
+//! `fleet exec`: a command in the sandboxes of many hubs.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::time::Duration;
+
+use tempfile::SpooledTempFile;
+use tokio::sync::mpsc;
+
+use super::context::{Context, tell, written};
+use crate::config;
+use crate::exec::{End, Event, Outcome, Stream, across};
+use crate::exit::{Exit, Failure};
+use crate::hub::{Hub, HubName};
+use crate::observe::Sandboxes;
+use crate::report::{Prefixes, duration};
+use crate::text::one_line;
+
+/// Events that may wait to be shown. A slow terminal slows the commands down instead of filling the memory.
+const WAITING: usize = 256;
+
+/// Bytes of one hub's output that are kept in memory for JSON; more goes to a scratch file.
+const IN_MEMORY: usize = 1024 * 1024;
+
+/// Run a command in the sandboxes of many hubs
+///
+/// The command sees what an operator sees in the sandbox: the openrc is sourced and kubectl reaches the hub's cluster.
+/// No -- and no quoting is needed: all that follows the first word belongs to the command. For pipes, say what shell
+/// you want: fleet exec --all sh -c 'kubectl get pvc -A | wc -l'
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet exec --all kubectl get pvc -A\n  fleet exec --hub ou23s,mvu23s --timeout 20s openstack \
+server list\n  fleet exec --all --format json kubectl version | jq '.[] | {hub, exit_status}'\n\nExit status: 0 when it was 0 in \
+every hub, 1 otherwise; the JSON has each hub's own."
+)]
+pub struct Args {
+    /// In every hub of the fleet
+    #[arg(long, conflicts_with = "hub")]
+    all: bool,
+
+    /// In these hubs
+    #[arg(long, value_name = "HUB,...", value_delimiter = ',', required_unless_present = "all")]
+    hub: Vec<String>,
+
+    /// How many hubs at once
+    #[arg(long, short = 'P', value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+
+    /// Stop the command in a hub after this time: 30s, 5m, 1h
+    #[arg(long, value_name = "DURATION", value_parser = config::values::wait)]
+    timeout: Option<Duration>,
+
+    /// How to write the output
+    #[arg(long, value_enum, default_value_t = Format::Stream)]
+    format: Format,
+
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// How output is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Whole lines as they come, the hub's name in front of each
+    Stream,
+    /// One JSON array: hub, exit status, stdout, stderr, seconds
+    Json,
+}
+
+/// Runs it.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let hubs = if args.all { fleet.hubs.iter().collect() } else { config::resolve(&fleet, &args.hub)? };
+    if hubs.is_empty() {
+        return Err(Failure::usage(format!("{} declares no hubs", fleet.path.display()))
+            .hint("add one: fleet new --name NAME --ip IP --openrc PATH"));
+    }
+    let engine = context.engine(&fleet).await?;
+    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let (send, events) = mpsc::channel(WAITING);
+    let running = across(
+        &engine,
+        &fleet,
+        &sandboxes,
+        &hubs,
+        &args.command,
+        args.parallel.into(),
+        args.timeout,
+        &context.interrupt,
+        send,
+    );
+    let (ends, ()) = match args.format {
+        Format::Stream => {
+            let (ends, ()) = tokio::join!(stream(events, &hubs), running);
+            (ends?, ())
+        }
+        Format::Json => {
+            let (ends, ()) = tokio::join!(json(events, &hubs), running);
+            (ends?, ())
+        }
+    };
+    if context.interrupt.is_asked() {
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if ends.iter().all(|outcome| outcome.end.is_success()) { Exit::Done } else { Exit::Failed })
+}
+
+/// Whole lines as they come, standard output to standard output and standard error to standard error. What the command
+/// printed is written as it is: only the prefix has fleet's colours, and only where they are wanted.
+async fn stream(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Outcome>, Failure> {
+    let names = || hubs.iter().map(|hub| &hub.name);
+    let wanted = |choice| choice != anstream::ColorChoice::Never;
+    let out = Prefixes::new(names(), wanted(anstream::AutoStream::choice(&std::io::stdout())));
+    let err = Prefixes::new(names(), wanted(anstream::AutoStream::choice(&std::io::stderr())));
+    let mut ends = Vec::new();
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Line { hub, stream: Stream::Stdout, line } => {
+                written(std::io::stdout().lock().write_all(&prefixed(&out, &hub, &line)))?;
+            }
+            Event::Line { hub, stream: Stream::Stderr, line } => {
+                written(std::io::stderr().lock().write_all(&prefixed(&err, &hub, &line)))?;
+            }
+            Event::Ended(outcome) => {
+                if let Some(why) = why_not(&outcome.end) {
+                    tell(&format!("{}{why}\n", err.of(&outcome.hub)));
+                }
+                ends.push(outcome);
+            }
+        }
+    }
+    summary(&ends);
+    Ok(ends)
+}
+
+/// A whole line in one piece, so that it is written in one piece.
+fn prefixed(prefixes: &Prefixes, hub: &HubName, line: &[u8]) -> Vec<u8> {
+    let mut whole = prefixes.of(hub).into_bytes();
+    whole.extend_from_slice(line);
+    whole.push(b'\n');
+    whole
+}
+
+/// Said at the end where more than one hub was asked and not all went well: the lines have scrolled away by then.
+fn summary(ends: &[Outcome]) {
+    let mut failed: Vec<&str> =
+        ends.iter().filter(|outcome| !outcome.end.is_success()).map(|outcome| outcome.hub.as_str()).collect();
+    failed.sort_unstable();
+    if ends.len() > 1 && !failed.is_empty() {
+        tell(&format!("fleet: failed in {} of {} hubs: {}\n", failed.len(), ends.len(), failed.join(", ")));
+    }
+}
+
+/// Why a command did not succeed, in one line.
+fn why_not(end: &End) -> Option<String> {
+    match end {
+        End::Exited(0) => None,
+        End::Exited(status) => Some(format!("fleet: exit status {status}")),
+        End::TimedOut(limit) => Some(format!("fleet: stopped after {}", duration(*limit))),
+        End::Interrupted => Some("fleet: interrupted".to_owned()),
+        End::Failed { reason, hint } => Some(match hint {
+            Some(hint) => format!("fleet: {}; {hint}", one_line(reason)),
+            None => format!("fleet: {}", one_line(reason)),
+        }),
+    }
+}
+
+/// What one hub printed, out of memory when it is much.
+struct Spool {
+    stdout: SpooledTempFile,
+    stderr: SpooledTempFile,
+}
+
+impl Spool {
+    fn new() -> Self {
+        Self { stdout: SpooledTempFile::new(IN_MEMORY), stderr: SpooledTempFile::new(IN_MEMORY) }
+    }
+}
+
+fn spooled(mut file: SpooledTempFile) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Every chosen hub once, in the order of fleet.toml, the failed ones too.
+async fn json(mut events: mpsc::Receiver<Event>, hubs: &[&Hub]) -> Result<Vec<Outcome>, Failure> {
+    let mut spools: BTreeMap<HubName, Spool> = BTreeMap::new();
+    let mut ends = Vec::new();
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Line { hub, stream, line } => {
+                let spool = spools.entry(hub).or_insert_with(Spool::new);
+                let file = match stream {
+                    Stream::Stdout => &mut spool.stdout,
+                    Stream::Stderr => &mut spool.stderr,
+                };
+                file.write_all(&line)
+                    .and_then(|()| file.write_all(b"\n"))
+                    .map_err(|error| Failure::failed(&error))?;
+            }
+            Event::Ended(outcome) => ends.push(outcome),
+        }
+    }
+    // One hub at a time, so that no more than one hub's output is in memory.
+    let mut before = "[\n";
+    for hub in hubs {
+        let Some(outcome) = ends.iter().find(|outcome| outcome.hub == hub.name) else { continue };
+        let spool = spools.remove(&hub.name).unwrap_or_else(Spool::new);
+        let text = |file| spooled(file).map_err(|error| Failure::failed(&error));
+        let status = match outcome.end {
+            End::Exited(status) => Some(status),
+            _ => None,
+        };
+        let entry = serde_json::json!({
+            "hub": hub.name,
+            "exit_status": status,
+            "error": if status.is_some() { None } else { why_not(&outcome.end) },
+            "stdout": text(spool.stdout)?,
+            "stderr": text(spool.stderr)?,
+            "seconds": outcome.took.as_secs_f64(),
+        });
+        print_raw(before)?;
+        print_raw(&format!("{entry:#}"))?;
+        before = ",\n";
+    }
+    print_raw("\n]\n")?;
+    Ok(ends)
+}
+
+/// What commands printed is not fleet's to change, escape sequences included.
+fn print_raw(text: &str) -> Result<(), Failure> {
+    written(std::io::stdout().lock().write_all(text.as_bytes()))
+}

@@ -1,0 +1,13 @@
+//! One verb a file: its arguments, and the function that wires config, observe, plan, apply and report together.
+
+pub mod completions;
+pub mod context;
+pub mod doctor;
+pub mod exec;
+pub mod list;
+pub mod new;
+pub mod orphans;
+pub mod pvc;
+pub mod rm;
+pub mod shell;
+pub mod status;

@@ -1,0 +1,167 @@
+//! `fleet new`: a hub with its sandbox and its tunnel.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::context::{Context, tell};
+use crate::apply::create::{Creation, Event, Step, create};
+use crate::config::{self, NewHub};
+use crate::exit::{Exit, Failure, chain};
+use crate::hub::{Hub, HubName};
+use crate::report::Progress;
+use crate::systems::ssh;
+
+/// Make a hub: its sandbox, its state directory, its tunnel
+///
+/// Everything is checked first. Then fleet shows and pins the master's host key, makes the state directory, fetches the
+/// cluster's kubeconfig over SSH where the state has none, makes and starts the sandbox, waits until the API server
+/// answers through the tunnel, tries the credentials against Keystone, and only then writes the hub into fleet.toml. If
+/// any step fails, nothing is left behind.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet new --name ou23s --ip 149.165.170.10 --openrc ~/openrc/ou23s.sh\n  fleet new --name ou23s --ip \
+149.165.170.10 --openrc ~/openrc/ou23s.sh --host-key SHA256:WkrXFdcRkHnsYQ..."
+)]
+pub struct Args {
+    /// The hub's name, a DNS label: its servers, domain and sandbox are named after it
+    #[arg(long, value_parser = HubName::new)]
+    name: HubName,
+
+    /// The address of its master
+    #[arg(long, value_parser = address)]
+    ip: IpAddr,
+
+    /// Its openrc file
+    #[arg(long, value_name = "PATH")]
+    openrc: PathBuf,
+
+    /// The private key for its master; without it, fleet.toml's
+    #[arg(long, value_name = "PATH")]
+    ssh_key: Option<PathBuf>,
+
+    /// The account on its master; without it, fleet.toml's
+    #[arg(long, value_name = "USER")]
+    ssh_user: Option<String>,
+
+    /// The port of its master's sshd; without it, fleet.toml's
+    #[arg(long, value_name = "PORT")]
+    ssh_port: Option<u16>,
+
+    /// The project's DNS domain, to check that the master's name fits into a certificate
+    #[arg(long, value_name = "DOMAIN")]
+    project_domain: Option<String>,
+
+    /// The sandbox's image; without it, fleet.toml's
+    #[arg(long)]
+    image: Option<String>,
+
+    /// The host key that the master must show: SHA256:...
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    host_key: Option<String>,
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "not an IP address, such as 149.165.170.10".to_owned())
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    // 32 bytes of SHA-256 are 43 characters of unpadded base64.
+    let ok = text.strip_prefix("SHA256:").is_some_and(|hash| {
+        hash.len() == 43 && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    });
+    if ok {
+        Ok(text.to_owned())
+    } else {
+        Err("not a fingerprint as ssh-keygen -lf shows it: SHA256:...".to_owned())
+    }
+}
+
+/// Makes it.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let path = config::find_or_new(context.config.as_deref())?;
+    let new = NewHub {
+        name: args.name.clone(),
+        ip: args.ip,
+        openrc: args.openrc.clone(),
+        ssh_user: args.ssh_user.clone(),
+        ssh_port: args.ssh_port,
+        ssh_key: args.ssh_key.clone(),
+        project_domain: args.project_domain.clone(),
+        image: args.image.clone(),
+    };
+    let (fleet, hub) = config::preview_hub(&path, &new)?;
+    check_files(&hub)?;
+    let engine = context.engine(&fleet).await?;
+    let container = fleet.container_of(&hub.name);
+    if engine.container_is_ours(&container, &fleet.name).await?.is_some() {
+        return Err(Failure::usage(format!("there is a container {container} already"))
+            .hint(format!("remove it (`docker rm -f {container}`), or choose another name")));
+    }
+    if !engine.has_image(&hub.image).await? {
+        return Err(Failure::usage(format!("the engine has no image {}", hub.image)).hint(format!(
+            "docker pull {0}, or build fleet's own: docker build -t {0} images/sandbox",
+            hub.image
+        )));
+    }
+    let progress = Progress::new("checking", 0);
+    let creation = Creation {
+        engine: &engine,
+        fleet: &fleet,
+        hub: &hub,
+        new: &new,
+        host_key: args.host_key.as_deref(),
+        interrupt: &context.interrupt,
+    };
+    create(&creation, &mut |event| show(&progress, &hub, &event)).await?;
+    drop(progress);
+    tell(&format!("hub {} is up: fleet exec --hub {0} kubectl get nodes\n", hub.name));
+    Ok(Exit::Done)
+}
+
+fn show(progress: &Progress, hub: &Hub, event: &Event<'_>) {
+    let line = match event {
+        Event::Begin(step) => return progress.say(&begin(*step)),
+        Event::HostKey(key) => {
+            format!(
+                "{}: the master at {} shows the host key {} ({})\n",
+                hub.name,
+                hub.ip,
+                key.fingerprint(),
+                key.key_type()
+            )
+        }
+        Event::KubeconfigKept(path) => format!("{}: using the kubeconfig {}\n", hub.name, path.display()),
+        Event::Project(project) => format!("{}: the credentials lead to project {project}\n", hub.name),
+    };
+    progress.aside(|| tell(&line));
+}
+
+fn begin(step: Step) -> String {
+    format!("{step} ...")
+}
+
+/// What the hub needs on this machine. All problems at once.
+fn check_files(hub: &Hub) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    let mut hint = None;
+    match config::openrc::check(&hub.openrc) {
+        Ok(warnings) => {
+            for warning in warnings {
+                tell(&format!("warning: {warning}\n"));
+            }
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            problems.extend(failure.problems);
+            hint = failure.hint;
+        }
+    }
+    if let Err(error) = ssh::check_key(&hub.ssh.key) {
+        problems.push(chain(&error));
+        hint = hint.or(error.hint());
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { exit: Exit::Usage, problems, hint })
+}

@@ -1,0 +1,88 @@
+//! `fleet pvc`: every claim of every hub.
+
+use serde::Serialize;
+
+use super::context::{Context, print, print_json, tell_unseen};
+use crate::cli::Format;
+use crate::clock;
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::hub::HubName;
+use crate::observe::{ClaimRow, Sandboxes, look_at_claims};
+use crate::observed::Unseen;
+use crate::report::{Progress, Table, age, gib};
+
+/// Show every claim of every hub
+///
+/// Read from each cluster's API through the hub's tunnel, all hubs at once. A hub that does not answer is named, and its
+/// claims are not counted as none.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet pvc\n  fleet pvc ou23s --format json | jq -r '.claims[].volume_id'\n\nExit status: 0 when \
+every hub answered, 3 otherwise."
+)]
+pub struct Args {
+    /// These hubs; all when none is named
+    #[arg(value_name = "HUB")]
+    hubs: Vec<String>,
+
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    hub: &'a HubName,
+    #[serde(flatten)]
+    row: &'a ClaimRow,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    claims: Vec<Row<'a>>,
+    unseen: &'a [Unseen],
+}
+
+/// Prints it.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let engine = context.engine(&fleet).await?;
+    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let progress = Progress::new("asking hubs for their claims", 0);
+    let (seen, unseen) = tokio::select! {
+        answer = look_at_claims(&fleet, &sandboxes, &hubs) => answer,
+        () = context.interrupt.asked() => return Err(Failure::interrupted()),
+    };
+    drop(progress);
+    let rows = seen.iter().flat_map(|(hub, rows)| rows.iter().map(move |row| Row { hub, row }));
+    match args.format {
+        Format::Json => print_json(&Report { claims: rows.collect(), unseen: &unseen })?,
+        Format::Table => print(&table(rows))?,
+    }
+    tell_unseen(&unseen);
+    Ok(if unseen.is_empty() { Exit::Done } else { Exit::CannotTell })
+}
+
+fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
+    let now = clock::now();
+    let mut table =
+        Table::new(&["HUB", "NAMESPACE", "NAME", "USER", "PHASE", ">GIB", "PV", "VOLUME ID", ">AGE"], None);
+    for Row { hub, row } in rows {
+        let ClaimRow { claim, volume_id } = row;
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([
+            hub.as_str(),
+            &claim.namespace,
+            &claim.name,
+            &or_dash(&claim.user),
+            &claim.phase,
+            &claim.size_bytes.map_or_else(|| "?".to_owned(), gib),
+            &or_dash(&claim.volume_name),
+            &or_dash(volume_id),
+            &age(claim.created_at, now),
+        ]);
+    }
+    table.to_string()
+}

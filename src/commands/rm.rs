@@ -1,0 +1,116 @@
+//! `fleet rm`: takes a hub out of the fleet.
+
+use super::context::{Context, tell};
+use crate::clock;
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::files;
+use crate::hub::{Fleet, Hub};
+use crate::observe::{Clusters, Sandboxes};
+use crate::observed::{PersistentVolume, Tombstone, Unseen};
+use crate::tombstone;
+
+/// Take a hub out of the fleet: its sandbox goes, its state directory stays
+///
+/// The hub's cluster is not touched. What volumes it uses is asked once more and remembered, so that they do not look
+/// orphaned from now on. A cluster that does not answer can only be taken out when you say that it is gone for good.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet rm ou23s\n  fleet rm ou23s --gone             the cluster does not exist any more\n  fleet rm ou23s \
+--purge --confirm  its kubeconfig, secrets.yaml and Terraform state go too"
+)]
+pub struct Args {
+    /// The hub
+    hub: String,
+
+    /// The cluster is gone for good: nothing uses its volumes any more
+    #[arg(long)]
+    gone: bool,
+
+    /// Remove the state directory too
+    #[arg(long)]
+    purge: bool,
+
+    /// Yes, remove the state directory
+    #[arg(long, requires = "purge")]
+    confirm: bool,
+}
+
+/// Takes it out.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let names = [args.hub.clone()];
+    let hubs = config::resolve(&fleet, &names)?;
+    let hub = *hubs.first().ok_or_else(|| Failure::usage("no hub"))?;
+    if args.purge && !args.confirm {
+        tell(&format!(
+            "{} would be removed, with its kubeconfig, secrets.yaml and Terraform state\n",
+            hub.state.display()
+        ));
+        return Err(Failure {
+            exit: Exit::Unconfirmed,
+            problems: vec!["confirmation is missing".to_owned()],
+            hint: None,
+        }
+        .hint(format!("fleet rm {} --purge --confirm", hub.name)));
+    }
+    let engine = context.engine(&fleet).await?;
+    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let used = match used_volumes(&fleet, &sandboxes, hub).await {
+        Ok(used) => used,
+        Err(_) if args.gone => Vec::new(),
+        Err(unseen) => return Err(cannot_tell(hub, unseen)),
+    };
+    // The stone first: whatever happens from here on, the volumes are remembered.
+    if !used.is_empty() {
+        let count = used.len();
+        let stone = Tombstone { hub: hub.name.clone(), removed_at: clock::now(), persistent_volumes: used };
+        tombstone::set(&fleet, &stone)?;
+        tell(&format!(
+            "{count} volumes that its cluster uses are remembered in {}, and are no orphans; remove that file when the cluster \
+             is gone\n",
+            tombstone::path_of(&fleet, &hub.name).display()
+        ));
+    }
+    if let Some(sandbox) = sandboxes.of(&hub.name) {
+        engine.remove(&sandbox.id).await?;
+    }
+    config::remove_hub(&fleet.path, &hub.name)?;
+    if args.purge {
+        std::fs::remove_dir_all(&hub.state)
+            .map_err(|source| Failure::failed(&files::Error::new("remove", &hub.state, source)))?;
+    }
+    tell(&format!("hub {} is out of the fleet", hub.name));
+    tell(&if args.purge {
+        "\n".to_owned()
+    } else {
+        format!("; its state stays in {}\n", hub.state.display())
+    });
+    Ok(Exit::Done)
+}
+
+/// The PVs of the hub's cluster that refer to volumes.
+async fn used_volumes(
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    hub: &Hub,
+) -> Result<Vec<PersistentVolume>, Unseen> {
+    let (seen, unseen) = Clusters::of_hubs(fleet, sandboxes, &[hub]).await.persistent_volumes().await;
+    match (seen.into_iter().next(), unseen.into_iter().next()) {
+        (Some(cluster), _) => Ok(cluster.persistent_volumes),
+        (None, Some(unseen)) => Err(unseen),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn cannot_tell(hub: &Hub, unseen: Unseen) -> Failure {
+    let mut hint = format!("if its cluster is gone for good: fleet rm {} --gone", hub.name);
+    if let Some(first) = unseen.hint {
+        hint = format!("{first}; {hint}");
+    }
+    Failure {
+        exit: Exit::CannotTell,
+        problems: vec![format!("cannot tell what volumes hub {} uses: {}", hub.name, unseen.reason)],
+        hint: Some(hint),
+    }
+}

@@ -1,0 +1,143 @@
+//! `fleet status`: what is there of each hub, and whether it works.
+
+use serde::Serialize;
+
+use super::context::{Context, print, print_json, tell};
+use crate::cli::Format;
+use crate::clock;
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::hub::{Fleet, Hub};
+use crate::observe::{Depth, Sandboxes, look_at_hubs};
+use crate::observed::{Answer, HubLook};
+use crate::plan::diagnose::{Finding, diagnose, tunnel_word, works};
+use crate::report::{Progress, Table, gib};
+use crate::systems::docker::Engine;
+use crate::text::one_line;
+
+/// Show what is there of each hub, and whether it works
+///
+/// Per hub: the sandbox, whether it holds the openrc that is at the path now, the tunnel, the cluster's API, the
+/// credentials and how long they are valid, nodes that are ready, claims and their GiB. All hubs are asked at once; one
+/// that hangs costs its own time limit alone.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet status\n  fleet status ou23s mvu23s\n  fleet status --format json\n\nExit status: 0 when \
+all work, 1 otherwise."
+)]
+pub struct Args {
+    /// These hubs; all when none is named
+    #[arg(value_name = "HUB")]
+    hubs: Vec<String>,
+
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// One hub with what is wrong with it.
+#[derive(Debug, Serialize)]
+pub(super) struct Diagnosed {
+    #[serde(flatten)]
+    pub look: HubLook,
+    pub findings: Vec<Finding>,
+}
+
+/// Prints it.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let engine = context.engine(&fleet).await?;
+    let diagnosed = examine(context, &engine, &fleet, &hubs, Depth::Health).await?;
+    match args.format {
+        Format::Json => print_json(&diagnosed)?,
+        Format::Table => {
+            print(&table(&diagnosed).to_string())?;
+            for one in &diagnosed {
+                for finding in &one.findings {
+                    tell(&format!("{}: {}\n", one.look.hub, one_line(&finding.what)));
+                    if let Some(hint) = &finding.hint {
+                        tell(&format!("    {hint}\n"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(if diagnosed.iter().all(|one| works(&one.findings)) { Exit::Done } else { Exit::Failed })
+}
+
+/// Looks at hubs and judges what is seen.
+pub(super) async fn examine(
+    context: &Context,
+    engine: &Engine,
+    fleet: &Fleet,
+    hubs: &[&Hub],
+    depth: Depth,
+) -> Result<Vec<Diagnosed>, Failure> {
+    let sandboxes = Sandboxes::look(engine, fleet).await?;
+    let progress = Progress::new("asking hubs", hubs.len());
+    let looking =
+        look_at_hubs(engine, fleet, &sandboxes, hubs, depth, &context.interrupt, || progress.done_one());
+    let looks = tokio::select! {
+        looks = looking => looks,
+        () = context.interrupt.asked() => return Err(Failure::interrupted()),
+    };
+    drop(progress);
+    let now = clock::now();
+    let diagnosed = hubs.iter().zip(looks).map(|(hub, look)| {
+        let unavailable = sandboxes.running(fleet, hub).err();
+        Diagnosed { findings: diagnose(&look, unavailable.as_ref(), now), look }
+    });
+    Ok(diagnosed.collect())
+}
+
+fn table(diagnosed: &[Diagnosed]) -> Table {
+    let mut table = Table::new(
+        &["HUB", "SANDBOX", "OPENRC", "TUNNEL", "API", "PROJECT", "VALID UNTIL", ">NODES", ">CLAIMS", ">GIB"],
+        None,
+    );
+    for Diagnosed { look, .. } in diagnosed {
+        let credentials = look.credentials.seen();
+        let claims = look.claims.seen();
+        let bytes: Option<u64> =
+            claims.map(|claims| claims.iter().filter_map(|claim| claim.size_bytes).sum());
+        let dash = || "-".to_owned();
+        table.row([
+            look.hub.as_str(),
+            look.sandbox.state.unwrap_or("none"),
+            openrc_word(look),
+            tunnel_word(look.tunnel.seen()),
+            match &look.api {
+                Answer::Seen(()) => "ready",
+                Answer::Unseen(_) => "no",
+                Answer::NotAsked => "-",
+            },
+            match (&look.credentials, credentials) {
+                (_, Some(credentials)) => &credentials.project.name,
+                (Answer::Unseen(_), None) => "no",
+                _ => "-",
+            },
+            &credentials.map_or_else(dash, |credentials| {
+                credentials
+                    .expires_at
+                    .map_or_else(|| "no end".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
+            }),
+            &look.nodes.seen().map_or_else(dash, |nodes| {
+                format!("{}/{}", nodes.iter().filter(|node| node.ready).count(), nodes.len())
+            }),
+            &claims.map_or_else(dash, |claims| claims.len().to_string()),
+            &bytes.map_or_else(dash, gib),
+        ]);
+    }
+    table
+}
+
+fn openrc_word(look: &HubLook) -> &'static str {
+    match (&look.openrc_stale, look.openrc_open_to_others) {
+        (_, None) => "gone",
+        (Answer::Seen(true), _) => "stale",
+        (Answer::Seen(false), _) => "ok",
+        (Answer::Unseen(_), _) => "no",
+        (Answer::NotAsked, _) => "-",
+    }
+}

@@ -1,0 +1,65 @@
+//! What only shows when hubs are held against each other and against the defaults.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt::Display;
+use std::hash::Hash;
+
+use toml::Spanned;
+
+use crate::hub::DOMAIN_LIMIT;
+
+use super::problems::Problems;
+use super::schema::{File, HubTable};
+
+/// Notes what is wrong between hubs.
+pub(super) fn check(file: &File, problems: &mut Problems) {
+    let names = file.hubs.iter().filter_map(|hub| hub.name.as_ref());
+    alone(names.map(|name| (name.span().start, name.get_ref())), "is named", problems);
+    // By value: 2001:db8::1 and 2001:DB8:0::1 are one address, and so are 10.0.0.1 and ::ffff:10.0.0.1.
+    let ips = file.hubs.iter().filter_map(|hub| hub.ip.as_ref());
+    alone(ips.map(|ip| (ip.span().start, ip.get_ref().to_canonical())), "has the IP", problems);
+    for hub in &file.hubs {
+        domain(file, hub, problems);
+    }
+}
+
+/// Notes every value that an earlier hub has already.
+fn alone<T: Display + Eq + Hash>(
+    values: impl Iterator<Item = (usize, T)>,
+    what: &str,
+    problems: &mut Problems,
+) {
+    let mut first: HashMap<T, usize> = HashMap::new();
+    for (at, value) in values {
+        match first.entry(value) {
+            Entry::Vacant(entry) => {
+                entry.insert(at);
+            }
+            Entry::Occupied(entry) => {
+                let line = problems.line(*entry.get());
+                problems.add(at, format!("the hub on line {line} {what} {} already", entry.key()));
+            }
+        }
+    }
+}
+
+/// Notes a master's domain that no certificate can be had for.
+fn domain(file: &File, hub: &HubTable, problems: &mut Problems) {
+    let own = hub.master.project_domain.as_ref();
+    let (Some(name), Some(domain)) = (&hub.name, own.or(file.defaults.project_domain.as_ref())) else {
+        return;
+    };
+    let master = name.get_ref().master_domain(domain.get_ref());
+    if master.len() < DOMAIN_LIMIT {
+        return;
+    }
+    // Where the hub itself says something that can be changed, not at a default that suits the other hubs.
+    let at = own.map_or(name.span(), Spanned::span).start;
+    let message = format!(
+        "the master's domain {master:?} would be {} characters long, and Let's Encrypt refuses {DOMAIN_LIMIT} or more: \
+         shorten the name or the project_domain",
+        master.len()
+    );
+    problems.add(at, message);
+}

@@ -1,0 +1,199 @@
+//! What can stand in `fleet.toml`, table by table, and what holds where a key is left out.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use crate::files;
+use crate::hub::{HubName, OrphanRules, SandboxSettings, Timeouts};
+
+use super::problems::Problems;
+use super::reader::Reader;
+use super::values;
+
+/// The fleet's name where none is given.
+pub(super) const NAME: &str = "fleet";
+/// Where state directories are, from the file's directory.
+pub(super) const STATE_DIR: &str = "jhubs";
+/// Docker's own default.
+pub(super) const ENGINE: &str = "/var/run/docker.sock";
+/// What `images/sandbox` builds.
+pub(super) const IMAGE: &str = "fleet/sandbox:latest";
+/// The account of Ubuntu's cloud images, which the masters run.
+pub(super) const SSH_USER: &str = "ubuntu";
+/// SSH's port.
+pub(super) const SSH_PORT: u16 = 22;
+/// The keys that OpenSSH itself tries, the better one first.
+pub(super) const SSH_KEYS: [&str; 2] = [".ssh/id_ed25519", ".ssh/id_rsa"];
+
+/// Enough for two `openstack` clients at once, each 150 MiB, beside `kubectl` and `helm`.
+const MEMORY: u64 = 1 << 30;
+const PIDS: u32 = 512;
+/// The kernel's own most (`PID_MAX_LIMIT`); with fewer than 16 no shell pipeline runs beside the tunnel.
+const PIDS_BOUNDS: std::ops::RangeInclusive<i64> = 16..=4_194_304;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    engine: Duration::from_secs(30),
+    ssh: Duration::from_secs(20),
+    openrc: Duration::from_secs(10),
+    openstack: Duration::from_secs(30),
+    kubernetes: Duration::from_secs(15),
+    tunnel: Duration::from_secs(30),
+};
+
+const MIN_AGE: Duration = Duration::from_hours(24);
+const PARALLEL: usize = 8;
+/// More deletions at once than Cinder's workers take are only queued there.
+const PARALLEL_BOUNDS: std::ops::RangeInclusive<i64> = 1..=256;
+
+/// What of this machine the file's meaning depends on.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    /// Where relative paths start: the file's directory, absolute.
+    pub base: PathBuf,
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// `$DOCKER_HOST`.
+    pub docker_host: Option<String>,
+}
+
+impl Surroundings {
+    /// A path of the file, absolute.
+    fn path(&self, text: &str) -> Result<PathBuf, String> {
+        let path = files::expand_home(Path::new(text), self.home.as_deref()).ok_or_else(|| {
+            format!("{text:?}: only \"~\" and \"~/...\" are understood, and only with a home directory")
+        })?;
+        // Takes out "." and doubled slashes too, so that one directory is not told in two ways.
+        std::path::absolute(self.base.join(path)).map_err(|error| format!("{text:?}: {error}"))
+    }
+}
+
+/// The file, key by key checked, nothing filled in.
+pub(super) struct File {
+    pub name: Option<String>,
+    pub state_dir: Option<PathBuf>,
+    pub engine: Option<PathBuf>,
+    pub image: Option<String>,
+    pub sandbox: SandboxSettings,
+    pub timeouts: Timeouts,
+    pub orphans: OrphanRules,
+    pub defaults: Master,
+    pub hubs: Vec<HubTable>,
+}
+
+/// The keys that `[defaults]` and every `[[hub]]` have in common.
+pub(super) struct Master {
+    pub ssh_user: Option<String>,
+    pub ssh_port: Option<u16>,
+    pub ssh_key: Option<PathBuf>,
+    pub project_domain: Option<Spanned<String>>,
+}
+
+/// One `[[hub]]`.
+pub(super) struct HubTable {
+    /// Where it begins.
+    pub at: usize,
+    pub name: Option<Spanned<HubName>>,
+    pub ip: Option<Spanned<IpAddr>>,
+    pub openrc: Option<PathBuf>,
+    pub master: Master,
+    pub image: Option<String>,
+}
+
+impl File {
+    pub(super) fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
+        let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
+        let state_dir = path(&mut reader, "state_dir", around, problems);
+        let engine = reader.parsed("engine", problems, values::engine).map(Spanned::into_inner);
+        let (image, sandbox) = sandbox(reader.table("sandbox", "[sandbox]", problems), problems);
+        let timeouts = timeouts(reader.table("timeouts", "[timeouts]", problems), problems);
+        let orphans = orphans(reader.table("orphans", "[orphans]", problems), problems);
+        let mut table = reader.table("defaults", "[defaults]", problems);
+        let defaults = Master::read(&mut table, around, problems);
+        table.finish(problems);
+        let tables = reader.tables("hub", "[[hub]]", problems);
+        let hubs = tables.into_iter().map(|table| HubTable::read(table, around, problems)).collect();
+        reader.finish(problems);
+        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs }
+    }
+}
+
+impl Master {
+    fn read(reader: &mut Reader, around: &Surroundings, problems: &mut Problems) -> Self {
+        Self {
+            ssh_user: reader.parsed("ssh_user", problems, values::user).map(Spanned::into_inner),
+            ssh_port: reader.integer("ssh_port", 1..=i64::from(u16::MAX), problems),
+            ssh_key: path(reader, "ssh_key", around, problems),
+            project_domain: reader.parsed("project_domain", problems, values::domain),
+        }
+    }
+}
+
+impl HubTable {
+    fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
+        reader.require("name", "what the hub is called", problems);
+        reader.require("ip", "the address of its master", problems);
+        reader.require("openrc", "the file with its OpenStack credentials", problems);
+        let hub = Self {
+            at: reader.at(),
+            name: reader.parsed("name", problems, |text| HubName::new(text).map_err(|bad| bad.to_string())),
+            ip: reader.parsed("ip", problems, values::ip),
+            openrc: path(&mut reader, "openrc", around, problems),
+            master: Master::read(&mut reader, around, problems),
+            image: reader.parsed("image", problems, values::image).map(Spanned::into_inner),
+        };
+        reader.finish(problems);
+        hub
+    }
+}
+
+fn fleet_name(text: &str) -> Result<String, String> {
+    // Containers are named after it, as servers are after a hub.
+    HubName::new(text).map(String::from).map_err(|bad| bad.to_string())
+}
+
+fn path(
+    reader: &mut Reader,
+    key: &'static str,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    reader.parsed(key, problems, |text| around.path(text)).map(Spanned::into_inner)
+}
+
+fn sandbox(mut reader: Reader, problems: &mut Problems) -> (Option<String>, SandboxSettings) {
+    let image = reader.parsed("image", problems, values::image).map(Spanned::into_inner);
+    let settings = SandboxSettings {
+        memory: reader.parsed("memory", problems, values::memory).map_or(MEMORY, Spanned::into_inner),
+        pids: reader.integer("pids", PIDS_BOUNDS, problems).unwrap_or(PIDS),
+        network: reader.parsed("network", problems, values::network).map(Spanned::into_inner),
+    };
+    reader.finish(problems);
+    (image, settings)
+}
+
+fn timeouts(mut reader: Reader, problems: &mut Problems) -> Timeouts {
+    let mut wait =
+        |key, default| reader.parsed(key, problems, values::wait).map_or(default, Spanned::into_inner);
+    let timeouts = Timeouts {
+        engine: wait("engine", TIMEOUTS.engine),
+        ssh: wait("ssh", TIMEOUTS.ssh),
+        openrc: wait("openrc", TIMEOUTS.openrc),
+        openstack: wait("openstack", TIMEOUTS.openstack),
+        kubernetes: wait("kubernetes", TIMEOUTS.kubernetes),
+        tunnel: wait("tunnel", TIMEOUTS.tunnel),
+    };
+    reader.finish(problems);
+    timeouts
+}
+
+fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
+    let rules = OrphanRules {
+        min_age: reader.parsed("min_age", problems, values::duration).map_or(MIN_AGE, Spanned::into_inner),
+        parallel: reader.integer("parallel", PARALLEL_BOUNDS, problems).unwrap_or(PARALLEL),
+    };
+    reader.finish(problems);
+    rules
+}

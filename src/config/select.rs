@@ -1,0 +1,43 @@
+//! The hubs that are named on the command line.
+
+use crate::exit::{Exit, Failure};
+use crate::hub::{Fleet, Hub};
+
+use super::nearest;
+
+/// The hubs of those names, in the order given, each once; no names mean all hubs. Every name that no hub has
+/// is told at once, with the nearest one.
+pub fn resolve<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Hub>, Failure> {
+    if names.is_empty() {
+        return Ok(fleet.hubs.iter().collect());
+    }
+    let mut chosen: Vec<&Hub> = Vec::new();
+    let mut problems: Vec<String> = Vec::new();
+    for name in names {
+        match fleet.hubs.iter().find(|hub| hub.name.as_str() == name) {
+            Some(hub) if chosen.iter().all(|other| other.name != hub.name) => chosen.push(hub),
+            Some(_) => {}
+            None => problems.push(unknown(fleet, name)),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(chosen);
+    }
+    problems.dedup();
+    Err(Failure { exit: Exit::Usage, problems, hint: Some(what_there_is(fleet)) })
+}
+
+/// Says that no hub has this name, and which was probably meant.
+pub(super) fn unknown(fleet: &Fleet, name: &str) -> String {
+    let file = fleet.path.file_name().unwrap_or(fleet.path.as_os_str()).display();
+    let nearest = nearest(name, fleet.hubs.iter().map(|hub| hub.name.as_str()));
+    let meant = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    format!("no hub {name:?} in {file}{meant}")
+}
+
+fn what_there_is(fleet: &Fleet) -> String {
+    match fleet.hubs.as_slice() {
+        [] => format!("{} declares no hub; 'fleet new' makes one", fleet.path.display()),
+        _ => format!("'fleet list' shows the hubs of {}", fleet.path.display()),
+    }
+}

@@ -1,0 +1,629 @@
+//! The file as a whole: its problems, its meaning, and its comments.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::exit::{Exit, Failure};
+use crate::files;
+use crate::hub::{Fleet, HubName};
+
+use super::load::parse;
+use super::schema::Surroundings;
+use super::*;
+
+const FILE: &str = "fleet.toml";
+
+/// The file that stands at the repository's top.
+const EXAMPLE: &str = include_str!("../../fleet.toml");
+
+fn around() -> Surroundings {
+    Surroundings { base: "/srv/fleet".into(), home: Some("/home/op".into()), docker_host: None }
+}
+
+fn fleet(text: &str) -> Result<Fleet, Failure> {
+    parse(Path::new(FILE), text, &around()).map_err(|problems| problems.failure(Path::new(FILE)))
+}
+
+fn problems(text: &str) -> String {
+    let failure = fleet(text).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    failure.to_string()
+}
+
+fn hub(name: &str, ip: &str) -> String {
+    format!("[[hub]]\nname = \"{name}\"\nip = \"{ip}\"\nopenrc = \"{name}.sh\"\n")
+}
+
+fn name(name: &str) -> HubName {
+    HubName::new(name).unwrap()
+}
+
+fn new_hub(name: &str, ip: &str) -> NewHub {
+    NewHub {
+        name: self::name(name),
+        ip: ip.parse().unwrap(),
+        openrc: PathBuf::from(format!("/rc/{name}.sh")),
+        ssh_user: None,
+        ssh_port: None,
+        ssh_key: None,
+        project_domain: None,
+        image: None,
+    }
+}
+
+/// A scratch directory with a `fleet.toml` in it.
+fn on_disk(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    files::replace(&path, text.as_bytes(), 0o644).unwrap();
+    (dir, path)
+}
+
+fn on_disk_now(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+// What the file means.
+
+#[test]
+fn the_example_says_what_holds_without_it() {
+    assert_eq!(fleet(EXAMPLE).unwrap(), fleet("").unwrap());
+}
+
+#[test]
+fn the_examples_hubs_are_valid_once_they_are_uncommented() {
+    let (values, hubs) = EXAMPLE.split_at(EXAMPLE.find("# [[hub]]").unwrap());
+    let hubs = hubs.lines().map(|line| line.trim_start_matches('#')).collect::<Vec<_>>().join("\n");
+    let fleet = fleet(&format!("{values}{hubs}")).unwrap();
+    assert_eq!(fleet.hubs.len(), 2);
+    assert_eq!(fleet.hubs[1].ssh.user, "rocky");
+    assert_eq!(fleet.hubs[1].image, "unidata/science-gateway:latest");
+    assert_eq!(fleet.hubs[0].openrc, Path::new("/home/op/openrc/ou23s.sh"));
+}
+
+#[test]
+fn hubs_inherit_what_they_do_not_say_and_keep_the_files_order() {
+    let text = format!(
+        "name = \"uni\"\nstate_dir = \"../state\"\nsandbox.image = \"a/b:c\"\n\
+         [defaults]\nssh_user = \"rocky\"\nssh_key = \"keys/id\"\nproject_domain = \"x.org\"\n\
+         [orphans]\nmin_age = \"7d\"\n{}{}ssh_port = 2222\nssh_key = \"~/own\"\n",
+        hub("zeta", "10.0.0.1"),
+        hub("alpha", "10.0.0.2")
+    );
+    let fleet = fleet(&text).unwrap();
+    let [zeta, alpha] = fleet.hubs.as_slice() else { panic!("two hubs") };
+    assert_eq!((zeta.name.as_str(), alpha.name.as_str()), ("zeta", "alpha"));
+    assert_eq!(zeta.openrc, Path::new("/srv/fleet/zeta.sh"));
+    assert_eq!(zeta.state, Path::new("/srv/fleet/../state/zeta"));
+    assert_eq!(zeta.ssh.key, Path::new("/srv/fleet/keys/id"));
+    assert_eq!((zeta.ssh.user.as_str(), zeta.ssh.port, zeta.image.as_str()), ("rocky", 22, "a/b:c"));
+    assert_eq!((alpha.ssh.key.as_path(), alpha.ssh.port), (Path::new("/home/op/own"), 2222));
+    assert_eq!(alpha.project_domain.as_deref(), Some("x.org"));
+    assert_eq!(fleet.orphans.min_age, Duration::from_hours(168));
+    assert_eq!(fleet.path, Path::new("/srv/fleet/fleet.toml"));
+}
+
+#[test]
+fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_a_unix_socket() {
+    let engine = |text: &str, host: &str| {
+        let around = Surroundings { docker_host: Some(host.to_owned()), ..around() };
+        parse(Path::new(FILE), text, &around).ok().unwrap().engine
+    };
+    assert_eq!(engine("", "unix:///run/user/1000/docker.sock"), Path::new("/run/user/1000/docker.sock"));
+    assert_eq!(engine("", "tcp://10.0.0.1:2375"), Path::new("/var/run/docker.sock"));
+    assert_eq!(engine("engine = \"unix:///a\"", "unix:///b"), Path::new("/a"));
+}
+
+#[test]
+fn the_usual_key_is_the_one_that_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let key = || {
+        let around = Surroundings { home: Some(home.path().to_owned()), ..around() };
+        let fleet = parse(Path::new(FILE), &hub("a", "10.0.0.1"), &around).ok().unwrap();
+        fleet.hubs[0].ssh.key.strip_prefix(home.path()).unwrap().to_owned()
+    };
+    assert_eq!(key(), Path::new(".ssh/id_ed25519"));
+    files::private_dir(&home.path().join(".ssh")).unwrap();
+    files::replace(&home.path().join(".ssh/id_rsa"), b"", 0o600).unwrap();
+    assert_eq!(key(), Path::new(".ssh/id_rsa"));
+    files::replace(&home.path().join(".ssh/id_ed25519"), b"", 0o600).unwrap();
+    assert_eq!(key(), Path::new(".ssh/id_ed25519"));
+}
+
+// What is wrong with it.
+
+#[test]
+fn every_problem_is_told_at_once_with_its_line() {
+    let text = r#"name = "Uni Data"
+enginge = "unix:///var/run/docker.sock"
+engine = "tcp://10.0.0.1:2375"
+OS_PASSWORD = "hunter2"
+
+[sandbox]
+memory = "1 lot"
+pids = 0
+
+[defaults]
+ssh_port = "22"
+project_domain = "a-rather-long-project.projects.jetstream-cloud.org"
+
+[timeouts]
+ssh = "0s"
+tunnel = 30
+
+[orphans]
+min_age = "-1d"
+
+[[hub]]
+name = "ou23s"
+ip = "149.165.1.2"
+openrc = "ou23s.sh"
+
+[[hub]]
+name = "ou23s"
+ip = "::ffff:149.165.1.2"
+openrc = ""
+
+[[hub]]
+name = "a-hub-with-a-long-name"
+ip = "149.165.1.300"
+open_rc = "hunter2"
+
+[[hub]]
+name = "Ou24"
+ip = "149.165.1.3"
+openrc = "~root/openrc"
+ssh_user = "-oProxyCommand=true"
+[hub.extra]
+password = "hunter2"
+"#;
+    let told = problems(text);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r#"
+    fleet.toml:1:8: "name": "Uni Data" is not a DNS label: only a-z, 0-9 and '-' can be in it
+    fleet.toml:2:1: unknown key "enginge" in the file; did you mean "engine"?
+    fleet.toml:3:10: "engine": "tcp://10.0.0.1:2375" is not supported, only Unix sockets are: "unix:///var/run/docker.sock"
+    fleet.toml:4:1: unknown key "OS_PASSWORD" in the file: secrets never go in this file; leave it in the hub's openrc
+    fleet.toml:7:10: "memory": "1 lot" is not a size; write it like "512MiB" or "1GiB"
+    fleet.toml:8:8: "pids" must be from 16 to 4194304, not 0
+    fleet.toml:11:12: "ssh_port" must be a whole number, not a string
+    fleet.toml:15:7: "ssh": "0s" leaves no time at all
+    fleet.toml:16:10: "tunnel" must be a string, not a whole number
+    fleet.toml:19:11: "min_age": "-1d" is negative
+    fleet.toml:27:8: the hub on line 22 is named ou23s already
+    fleet.toml:28:6: the hub on line 23 has the IP 149.165.1.2 already
+    fleet.toml:29:10: "openrc" is empty; give it a value or take the line out
+    fleet.toml:31:1: [[hub]] needs "openrc": the file with its OpenStack credentials
+    fleet.toml:32:8: the master's domain "a-hub-with-a-long-name-1.a-rather-long-project.projects.jetstream-cloud.org" would be 75 characters long, and Let's Encrypt refuses 64 or more: shorten the name or the project_domain
+    fleet.toml:33:6: "ip": "149.165.1.300" is not an IP address
+    fleet.toml:34:1: unknown key "open_rc" in [[hub]]; did you mean "openrc"?
+    fleet.toml:37:8: "name": "Ou24" is not a DNS label: only a-z, 0-9 and '-' can be in it
+    fleet.toml:39:10: "openrc": "~root/openrc": only "~" and "~/..." are understood, and only with a home directory
+    fleet.toml:40:12: "ssh_user": "-oProxyCommand=true" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
+    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image
+    "#);
+}
+
+#[test]
+fn a_table_written_otherwise_is_told_how() {
+    insta::assert_snapshot!(problems("sandbox = 1\n[hub]\nname = \"a\"\n"), @r#"
+    fleet.toml:1:11: "sandbox" must be a table, [sandbox], not a whole number
+    fleet.toml:2:1: "hub" must be written [[hub]], once for each, not a table
+    "#);
+    insta::assert_snapshot!(problems("hub = [1]\n[[orphans]]\n"), @r#"
+    fleet.toml:1:8: each "hub" must be a table, [[hub]], not a whole number
+    fleet.toml:2:1: "orphans" must be a table, [orphans], not an array
+    "#);
+}
+
+#[test]
+fn syntax_errors_are_told_beside_the_other_problems() {
+    let text = "name = \"A\"\nstate_dir = \nsecret hunter2\n[sandbox]\npids = -1\n[[hub]]\nname = \"a\"\nip = 149.165.1.2\n";
+    let told = problems(text);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r#"
+    fleet.toml:1:8: "name": "A" is not a DNS label: only a-z, 0-9 and '-' can be in it
+    fleet.toml:2:13: this is not TOML: a value here is neither a number nor text in quotes
+    fleet.toml:3:8: this is not TOML: key with no value, expected `=`
+    fleet.toml:5:8: "pids" must be from 16 to 4194304, not -1
+    fleet.toml:8:13: this is not TOML: a value here is neither a number nor text in quotes
+    "#);
+}
+
+#[test]
+fn a_domain_of_63_characters_is_accepted_and_one_of_64_is_not() {
+    let with = |length: usize| {
+        let domain = format!("{}.org", "d".repeat(length - "hub-1..org".len()));
+        fleet(&format!("[defaults]\nproject_domain = \"{domain}\"\n{}", hub("hub", "10.0.0.1")))
+    };
+    assert_eq!(with(63).unwrap().hubs.len(), 1);
+    let failure = with(64).unwrap_err().to_string();
+    assert!(failure.starts_with("fleet.toml:4:8: "), "{failure}");
+    assert!(failure.contains("64 characters") && failure.contains("Let's Encrypt"), "{failure}");
+}
+
+#[test]
+fn addresses_are_compared_by_value() {
+    let text = format!("{}{}", hub("a", "2001:db8::1"), hub("b", "2001:0DB8:0::0001"));
+    insta::assert_snapshot!(problems(&text), @r#"
+    fleet.toml:7:6: the hub on line 3 has the IP 2001:db8::1 already
+    "#);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let failure = load(&dir.path().join("none.toml")).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.hint.unwrap().contains("--config"));
+    assert!(load(dir.path()).is_err());
+    let (_dir, path) = on_disk("");
+    files::replace(&path, b"a = 1\n\xff", 0o644).unwrap();
+    assert!(load(&path).unwrap_err().to_string().contains("line 2 is not UTF-8"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_strange(text in "(\\PC|[\n\"'=\\[\\].#{},]){0,80}") {
+        let _ = fleet(&text);
+    }
+
+    #[test]
+    fn no_file_is_too_strange(lines in prop::collection::vec(line(), 0..16)) {
+        if let Err(failure) = fleet(&lines.join("\n")) {
+            prop_assert!(!failure.problems.is_empty());
+            prop_assert!(failure.problems.iter().all(|problem| problem.starts_with("fleet.toml:")));
+            prop_assert!(!failure.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_is_no_trouble(at in 0..EXAMPLE.len()) {
+        let _ = fleet(&EXAMPLE[..EXAMPLE.floor_char_boundary(at)]);
+    }
+}
+
+/// A line that looks like one of a `fleet.toml`, right or wrong.
+fn line() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "name",
+        "hub",
+        "hub.name",
+        "sandbox",
+        "sandbox.pids",
+        "ip",
+        "engine",
+        "timeouts",
+        "orphans",
+        "nmae",
+        "defaults",
+    ]);
+    let value = prop::sample::select(vec![
+        "1",
+        "\"a\"",
+        "\"10.0.0.1\"",
+        "[]",
+        "[{}]",
+        "{ name = 1 }",
+        "true",
+        "1.5",
+        "1979-05-27",
+        "\"\"",
+        "'''\n'''",
+        "",
+        "0xffffffffffffffffffff",
+        "\"30s\"",
+        "nan",
+    ]);
+    prop_oneof![
+        (key.clone(), value).prop_map(|(key, value)| format!("{key} = {value}")),
+        key.clone().prop_map(|key| format!("[{key}]")),
+        key.prop_map(|key| format!("[[{key}]]")),
+        Just("some_key = \"hunter2\"".to_owned()),
+        Just("[[hub".to_owned()),
+        Just("# a comment".to_owned()),
+    ]
+}
+
+#[test]
+fn a_large_file_that_is_no_toml_at_all_is_told_soon() {
+    let text = "Jul 24 10:00:00 vm1 kernel: nothing to see = here\n".repeat(15_000);
+    let begin = std::time::Instant::now();
+    assert_eq!(fleet(&text).unwrap_err().problems.len(), 100);
+    // Seconds, because this may be a busy machine; without the limits it takes minutes.
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+// Its edits.
+
+#[test]
+fn a_hub_is_added_to_a_file_that_is_not_there_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    add_hub(&path, &new_hub("ou23s", "10.0.0.1")).unwrap();
+    let text = on_disk_now(&path);
+    assert!(text.starts_with("# "), "{text}");
+    assert_eq!(load(&path).unwrap().hubs.len(), 1);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no lock and no scratch file is left");
+}
+
+#[test]
+fn adding_and_removing_leaves_every_other_byte() {
+    for text in [EXAMPLE.to_owned(), EXAMPLE.replace('\n', "\r\n"), String::new(), hub("old", "10.0.0.9")] {
+        let (_dir, path) = on_disk(&text);
+        add_hub(&path, &new_hub("ou23s", "10.0.0.1")).unwrap();
+        add_hub(&path, &new_hub("ou24s", "10.0.0.2")).unwrap();
+        assert!(on_disk_now(&path).starts_with(&text));
+        assert_eq!(on_disk_now(&path).contains("\r\n"), text.contains("\r\n"));
+        remove_hub(&path, &name("ou23s")).unwrap();
+        remove_hub(&path, &name("ou24s")).unwrap();
+        assert_eq!(on_disk_now(&path), text);
+    }
+}
+
+#[test]
+fn a_hubs_own_comments_go_with_it_and_all_others_stay() {
+    let text = "\
+# the fleet
+
+# for the summer school
+[[hub]] # here
+name = \"a\" # own
+# own
+ip = \"10.0.0.1\"
+openrc = \"a.sh\" # own
+# below
+
+# above b
+[[hub]]
+name = \"b\"
+ip = \"10.0.0.2\"
+openrc = \"b.sh\"
+# the end
+";
+    let (_dir, path) = on_disk(text);
+    remove_hub(&path, &name("a")).unwrap();
+    insta::assert_snapshot!(on_disk_now(&path), @r#"
+    # the fleet
+
+    # below
+
+    # above b
+    [[hub]]
+    name = "b"
+    ip = "10.0.0.2"
+    openrc = "b.sh"
+    # the end
+    "#);
+    remove_hub(&path, &name("b")).unwrap();
+    insta::assert_snapshot!(on_disk_now(&path), @r#"
+    # the fleet
+
+    # below
+
+    # the end
+    "#);
+}
+
+#[test]
+fn a_hub_that_the_file_would_refuse_changes_nothing() {
+    let text =
+        format!("[defaults]\nproject_domain = \"{}.org\"\n{}", "d".repeat(48), hub("ou23s", "10.0.0.1"));
+    let (dir, path) = on_disk(&text);
+    let bad = NewHub { ssh_user: Some("-x".to_owned()), ..new_hub("ou23s", "10.0.0.1") };
+    let long = new_hub("a-long-long-name", "10.0.0.2");
+    let mut told = Vec::new();
+    for new in [bad, long] {
+        let failure = add_hub(&path, &new).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(preview_hub(&path, &new).unwrap_err().to_string(), failure.to_string());
+        told.push(failure.to_string().replace(&*dir.path().to_string_lossy(), "."));
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    cannot add ou23s to ./fleet.toml: the hub on line 4 is named ou23s already
+    cannot add ou23s to ./fleet.toml: the hub on line 5 has the IP 10.0.0.1 already
+    cannot add ou23s to ./fleet.toml: "ssh_user": "-x" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
+    cannot add a-long-long-name to ./fleet.toml: the master's domain "a-long-long-name-1.dddddddddddddddddddddddddddddddddddddddddddddddd.org" would be 71 characters long, and Let's Encrypt refuses 64 or more: shorten the name or the project_domain
+    "#);
+    assert_eq!(on_disk_now(&path), text);
+    let failure = remove_hub(&path, &name("ou23")).unwrap_err();
+    insta::assert_snapshot!(failure.to_string(), @r#"
+    no hub "ou23" in fleet.toml; did you mean "ou23s"?
+    "#);
+}
+
+#[test]
+fn hubs_in_one_array_are_not_edited() {
+    let (_dir, path) = on_disk("hub = [{ name = \"a\", ip = \"10.0.0.1\", openrc = \"a\" }]\n");
+    assert_eq!(load(&path).unwrap().hubs.len(), 1);
+    for failure in
+        [add_hub(&path, &new_hub("b", "10.0.0.2")).unwrap_err(), remove_hub(&path, &name("a")).unwrap_err()]
+    {
+        assert!(failure.to_string().contains("one array"), "{failure}");
+    }
+}
+
+#[test]
+fn a_file_with_problems_is_not_edited() {
+    let (_dir, path) = on_disk("nmae = \"a\"\n");
+    let failure = add_hub(&path, &new_hub("b", "10.0.0.2")).unwrap_err();
+    assert!(
+        failure
+            .to_string()
+            .ends_with("fleet.toml:1:1: unknown key \"nmae\" in the file; did you mean \"name\"?")
+    );
+    assert_eq!(on_disk_now(&path), "nmae = \"a\"\n");
+}
+
+#[test]
+fn a_preview_shows_the_hub_as_it_will_be_loaded_and_writes_nothing() {
+    let (dir, path) = on_disk(EXAMPLE);
+    let new = NewHub { ssh_port: Some(2222), ..new_hub("ou23s", "10.0.0.1") };
+    let (fleet, hub) = preview_hub(&path, &new).unwrap();
+    assert_eq!(on_disk_now(&path), EXAMPLE);
+    add_hub(&path, &new).unwrap();
+    assert_eq!(load(&path).unwrap(), fleet);
+    assert_eq!(fleet.hubs, [hub]);
+    assert_eq!(fleet.hubs[0].state, dir.path().join("jhubs/ou23s"));
+    let none = dir.path().join("none/fleet.toml");
+    assert!(preview_hub(&none, &new).unwrap_err().hint.is_some());
+}
+
+#[test]
+fn a_symbolic_link_and_the_mode_are_kept() {
+    let (dir, path) = on_disk("");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o664)).unwrap();
+    let link = dir.path().join("link.toml");
+    std::os::unix::fs::symlink(FILE, &link).unwrap();
+    add_hub(&link, &new_hub("a", "10.0.0.1")).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(load(&path).unwrap().hubs.len(), 1);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o664);
+}
+
+#[test]
+fn hubs_that_are_added_at_once_are_all_there_afterwards() {
+    let (dir, path) = on_disk("# mine\n");
+    std::thread::scope(|scope| {
+        for index in 1..=16 {
+            let path = &path;
+            scope.spawn(move || {
+                add_hub(path, &new_hub(&format!("hub{index}"), &format!("10.0.0.{index}"))).unwrap();
+                if index % 4 == 0 {
+                    remove_hub(path, &name(&format!("hub{index}"))).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(load(&path).unwrap().hubs.len(), 12);
+    assert!(on_disk_now(&path).starts_with("# mine\n"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Words that have to be written with care.
+fn awkward() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9 \"'\\\\#=\\[\\]é~$]{1,12}".prop_filter("not blank", |text| !text.trim().is_empty())
+}
+
+fn any_new_hub() -> impl Strategy<Value = NewHub> {
+    let domain = prop::option::of("[a-z]{1,10}\\.org");
+    let rest = (
+        prop::option::of("[a-z_][a-z0-9_]{0,8}"),
+        prop::option::of(1_u16..),
+        prop::option::of(awkward()),
+        domain,
+    );
+    (
+        "[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
+        any::<u32>(),
+        awkward(),
+        rest,
+        prop::option::of("[a-z]{1,8}(:[a-z0-9]{1,4})?"),
+    )
+        .prop_map(|(name, bits, openrc, (ssh_user, ssh_port, ssh_key, project_domain), image)| NewHub {
+            name: self::name(&name),
+            // In 10.0.0.0/8, where every address is a machine's.
+            ip: std::net::Ipv4Addr::from(0x0a00_0000 | (bits & 0x00ff_ffff)).into(),
+            openrc: Path::new("/rc").join(openrc),
+            ssh_user,
+            ssh_port,
+            ssh_key: ssh_key.map(|key| Path::new("/keys").join(key)),
+            project_domain,
+            image,
+        })
+}
+
+/// What can stand between tables without meaning anything.
+fn noise() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["", "# one", "  # two", "#[[hub]]", "\t"]), 0..4)
+        .prop_map(|lines| lines.iter().flat_map(|line| [*line, "\n"]).collect())
+}
+
+proptest! {
+    // Each case edits real files, each time with a sync to the disk.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_file_of_any_bytes_is_no_trouble(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let (_dir, path) = on_disk("");
+        files::replace(&path, &bytes, 0o644).unwrap();
+        if let Err(failure) = load(&path) {
+            prop_assert_eq!(failure.exit, Exit::Usage);
+        }
+    }
+
+    #[test]
+    fn what_is_added_reads_back_equal(hubs in prop::collection::vec(any_new_hub(), 1..6)) {
+        let (_dir, path) = on_disk("# mine\n");
+        let mut added = Vec::new();
+        for new in &hubs {
+            let taken = added.iter().any(|old: &&NewHub| old.name == new.name || old.ip == new.ip);
+            prop_assert_eq!(add_hub(&path, new).is_ok(), !taken);
+            if !taken {
+                added.push(new);
+            }
+        }
+        let fleet = load(&path).unwrap();
+        prop_assert_eq!(fleet.hubs.len(), added.len());
+        for (hub, new) in fleet.hubs.iter().zip(added) {
+            prop_assert_eq!((&hub.name, hub.ip, &hub.openrc), (&new.name, new.ip, &new.openrc));
+            prop_assert_eq!(&hub.ssh.user, new.ssh_user.as_ref().unwrap_or(&fleet.defaults.ssh_user));
+            prop_assert_eq!(hub.ssh.port, new.ssh_port.unwrap_or(fleet.defaults.ssh_port));
+            prop_assert!(new.ssh_key.as_ref().is_none_or(|key| *key == hub.ssh.key));
+            prop_assert_eq!(&hub.project_domain, &new.project_domain);
+            prop_assert_eq!(&hub.image, new.image.as_ref().unwrap_or(&fleet.defaults.image));
+        }
+    }
+
+    #[test]
+    fn comments_survive_wherever_they_stand(
+        noises in prop::collection::vec(noise(), 5),
+        gone in 0_usize..3,
+        crlf: bool,
+    ) {
+        // Hubs stand apart, so that the comments of no hub are another's.
+        let hubs = (0..3).flat_map(|index| {
+            let table = hub(&format!("hub{index}"), &format!("10.0.0.{index}"));
+            ["\n".to_owned(), table, "# end\n".to_owned(), noises[index + 1].clone()]
+        });
+        let rules = "\n[orphans] # rules\nparallel = 3 # slowly\n".to_owned();
+        let text: String =
+            [noises[0].clone()].into_iter().chain(hubs).chain([rules, noises[4].clone()]).collect();
+        let text = if crlf { text.replace('\n', "\r\n") } else { text };
+        let (_dir, path) = on_disk(&text);
+        add_hub(&path, &new_hub("new", "10.1.0.1")).unwrap();
+        prop_assert!(on_disk_now(&path).starts_with(&text));
+        remove_hub(&path, &name(&format!("hub{gone}"))).unwrap();
+        let comments = |text: &str| {
+            text.lines().filter_map(|line| line.find('#').map(|at| line[at..].to_owned())).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(comments(&on_disk_now(&path)), comments(&text));
+        let left: Vec<_> = load(&path).unwrap().hubs.into_iter().map(|hub| hub.name.to_string()).collect();
+        prop_assert_eq!(left.len(), 3);
+        let gone = format!("hub{gone}");
+        prop_assert!(!left.contains(&gone));
+    }
+}
+
+// The hubs that a command names.
+
+#[test]
+fn hubs_are_resolved_once_each_in_the_order_given() {
+    let fleet = fleet(&format!("{}{}", hub("ou23s", "10.0.0.1"), hub("ou24s", "10.0.0.2"))).unwrap();
+    let resolve = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        resolve(&fleet, &names).map(|hubs| hubs.iter().map(|hub| hub.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(resolve(&[]).unwrap(), ["ou23s", "ou24s"]);
+    assert_eq!(resolve(&["ou24s", "ou23s", "ou24s"]).unwrap(), ["ou24s", "ou23s"]);
+    let failure = resolve(&["ou23", "ou24s", "elsewhere", "-x\n"]).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    insta::assert_snapshot!(failure.to_string(), @r#"
+    no hub "ou23" in fleet.toml; did you mean "ou23s"?
+    no hub "elsewhere" in fleet.toml
+    no hub "-x\n" in fleet.toml
+    "#);
+}

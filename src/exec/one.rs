@@ -1,0 +1,194 @@
+//! One command in one sandbox, under a time limit, with nothing of it left running when it is stopped.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use crate::exit::chain;
+use crate::interrupt::Interrupt;
+use crate::sandbox::paths;
+use crate::systems::docker::{Chunk, Engine, Error, ExecSpec, Running};
+
+/// How long ending a run may take: `end` gives it 2 s to end in good order, then forces it.
+const END_LIMIT: Duration = Duration::from_secs(8);
+
+/// How long the engine takes to notice that a process has ended; ten times what it usually needs.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Which of a command's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a command in a sandbox ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with that status; 128 + n for signal n, as shells have it.
+    Exited(i64),
+    /// It was stopped when its time was up.
+    TimedOut(Duration),
+    /// It was stopped because the user asked fleet to stop.
+    Interrupted,
+    /// It could not be run, or its end could not be learnt.
+    Failed {
+        /// Why, in one line.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+impl End {
+    /// Whether all went well.
+    pub fn is_success(&self) -> bool {
+        *self == End::Exited(0)
+    }
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        End::Failed { reason: chain(&error), hint: error.hint() }
+    }
+}
+
+/// A mark that no other run on the engine has: this process, and a count.
+fn run_mark() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Nanoseconds tell apart two processes of one id in the life of a sandbox.
+    let nanos = crate::clock::now().as_nanosecond();
+    format!("{}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
+/// up, or it is told to stop.
+pub async fn run(
+    engine: &Engine,
+    sandbox: &str,
+    argv: &[String],
+    limit: Option<Duration>,
+    stop: impl Future<Output = ()>,
+    output: impl AsyncFnMut(Stream, Bytes),
+) -> End {
+    let mark = run_mark();
+    let spec = ExecSpec {
+        argv: std::iter::once(paths::RUN.to_owned()).chain(argv.iter().cloned()).collect(),
+        env: vec![format!("FLEET_RUN={mark}")],
+        ..Default::default()
+    };
+    let starting = engine.exec(sandbox, &spec);
+    tokio::pin!(starting);
+    let mut exec = None;
+    let following = async {
+        let running = starting.as_mut().await?;
+        exec = Some(running.id.clone());
+        follow(engine, running, output).await
+    };
+    let stopped = tokio::select! {
+        end = following => return end.unwrap_or_else(End::from),
+        () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
+        () = stop => End::Interrupted,
+    };
+    let ended = tokio::time::timeout(END_LIMIT, async {
+        let exec = match exec {
+            Some(exec) => exec,
+            // What has been asked for may start whether or not anybody waits for it, so it is waited for.
+            None => match starting.await {
+                Ok(running) => running.id,
+                Err(_) => return Ok(()),
+            },
+        };
+        end_run(engine, sandbox, &mark, &exec).await
+    });
+    match ended.await.unwrap_or_else(|_| Err("the sandbox did not answer".to_owned())) {
+        Ok(()) => stopped,
+        Err(reason) => End::Failed {
+            reason: format!("the command was stopped, and may still be running in the sandbox: {reason}"),
+            hint: None,
+        },
+    }
+}
+
+async fn deadline(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn follow(
+    engine: &Engine,
+    mut running: Running,
+    mut output: impl AsyncFnMut(Stream, Bytes),
+) -> Result<End, Error> {
+    while let Some(chunk) = running.output.next().await {
+        match chunk? {
+            Chunk::Stdout(bytes) => output(Stream::Stdout, bytes).await,
+            Chunk::Stderr(bytes) => output(Stream::Stderr, bytes).await,
+        }
+    }
+    Ok(End::Exited(engine.exit_status(&running.id).await?))
+}
+
+/// Ends every process of a run. Closing the stream of an exec does not end its process.
+async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
+    let spec = ExecSpec { argv: vec![paths::END.to_owned(), mark.to_owned()], ..Default::default() };
+    loop {
+        let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
+        match follow(engine, ending, async |_, _| {}).await {
+            Ok(End::Exited(0)) => {}
+            Ok(end) => return Err(format!("{end:?}")),
+            Err(error) => return Err(chain(&error)),
+        }
+        // The engine answers before it has started the process: what was not there yet to be found is ended in the next
+        // round.
+        if tokio::time::timeout(SETTLE, engine.exit_status(exec)).await.is_ok() {
+            return Ok(());
+        }
+    }
+}
+
+/// What a command that fleet runs for itself printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// How it ended.
+    pub end: End,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Most bytes that are kept of what a command of fleet's own prints.
+const CAPTURE: usize = 1024 * 1024;
+
+/// Runs a command of fleet's own and keeps what it prints, up to 1 MiB of each output.
+pub async fn capture(
+    engine: &Engine,
+    sandbox: &str,
+    argv: &[&str],
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> Captured {
+    let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let began = Instant::now();
+    let end = run(engine, sandbox, &argv, Some(limit), interrupt.asked(), async |stream, bytes| {
+        let kept = match stream {
+            Stream::Stdout => &mut stdout,
+            Stream::Stderr => &mut stderr,
+        };
+        let room = CAPTURE - kept.len().min(CAPTURE);
+        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    })
+    .await;
+    Captured { end, stdout, stderr, took: began.elapsed() }
+}

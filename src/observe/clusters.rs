@@ -1,0 +1,138 @@
+//! What the hubs' clusters say, each asked through its sandbox's tunnel.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+use super::Sandboxes;
+use crate::exit::chain;
+use crate::hub::{Fleet, Hub, HubName};
+use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
+use crate::systems::kube::{Cluster, Error};
+
+/// A client for a hub's cluster. Nothing is asked yet, but what must be on this machine is there.
+pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<Cluster, Unseen> {
+    sandboxes.running(fleet, hub)?;
+    Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), fleet.timeouts.kubernetes)
+        .await
+        .map_err(|error| unseen(&hub.name, &error))
+}
+
+pub(super) fn unseen(hub: &HubName, error: &Error) -> Unseen {
+    Unseen { subject: Subject::Hub(hub.clone()), reason: chain(error), hint: error.hint() }
+}
+
+/// Clients for the clusters of all hubs, those without one with the reason.
+#[derive(Debug)]
+pub struct Clusters {
+    by_hub: BTreeMap<HubName, Result<Cluster, Unseen>>,
+    remembered: Vec<Tombstone>,
+}
+
+impl Clusters {
+    /// For every hub of the fleet.
+    pub async fn of(fleet: &Fleet, sandboxes: &Sandboxes) -> Self {
+        let hubs: Vec<&Hub> = fleet.hubs.iter().collect();
+        Self::of_hubs(fleet, sandboxes, &hubs).await
+    }
+
+    /// For some hubs. Orphans are never judged from these.
+    pub async fn of_hubs(fleet: &Fleet, sandboxes: &Sandboxes, hubs: &[&Hub]) -> Self {
+        let clusters = join_all(
+            hubs.iter().map(async |hub| (hub.name.clone(), cluster_of(fleet, sandboxes, hub).await)),
+        );
+        Self { by_hub: clusters.await.into_iter().collect(), remembered: Vec::new() }
+    }
+
+    /// Counts what hubs used that were taken out of the fleet. A hub that is in the fleet again speaks for itself.
+    pub fn remember(&mut self, stones: Vec<Tombstone>) {
+        self.remembered = stones.into_iter().filter(|stone| !self.by_hub.contains_key(&stone.hub)).collect();
+    }
+
+    /// Asks every cluster something at once. What one does not answer hides nobody else's answer.
+    async fn ask<T>(
+        &self,
+        question: impl AsyncFn(&Cluster) -> Result<T, Error>,
+    ) -> (Vec<(HubName, T)>, Vec<Unseen>) {
+        let question = &question;
+        let answers = join_all(self.by_hub.iter().map(|(hub, cluster)| async move {
+            match cluster {
+                Err(missing) => Err(missing.clone()),
+                Ok(cluster) => match question(cluster).await {
+                    Ok(answer) => Ok((hub.clone(), answer)),
+                    Err(error) => Err(unseen(hub, &error)),
+                },
+            }
+        }))
+        .await;
+        let (mut seen, mut missing) = (Vec::new(), Vec::new());
+        for answer in answers {
+            match answer {
+                Ok(answer) => seen.push(answer),
+                Err(one) => missing.push(one),
+            }
+        }
+        (seen, missing)
+    }
+
+    /// All PVs of every cluster, in every phase; those that are remembered too.
+    pub async fn persistent_volumes(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
+        let (seen, missing) = self.ask(async |cluster| cluster.persistent_volumes().await).await;
+        let live = seen.into_iter().map(|(hub, persistent_volumes)| ClusterVolumes {
+            hub,
+            persistent_volumes,
+            removed_at: None,
+        });
+        let remembered = self.remembered.iter().map(|stone| ClusterVolumes {
+            hub: stone.hub.clone(),
+            persistent_volumes: stone.persistent_volumes.clone(),
+            removed_at: Some(stone.removed_at),
+        });
+        (live.chain(remembered).collect(), missing)
+    }
+
+    /// Opens the connections, so that the lists that matter come as soon as they are asked for. What goes wrong here
+    /// goes wrong there again, and is told then.
+    pub async fn warm_up(&self) {
+        let _ = self.ask(async |cluster| cluster.ready().await).await;
+    }
+}
+
+/// All claims of the chosen hubs, with the volume id of each PV, in the order of the hubs.
+pub async fn look_at_claims(
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    hubs: &[&Hub],
+) -> (Vec<(HubName, Vec<ClaimRow>)>, Vec<Unseen>) {
+    let asked = join_all(hubs.iter().map(|hub| async {
+        let cluster = cluster_of(fleet, sandboxes, hub).await?;
+        let both = tokio::try_join!(cluster.claims(), cluster.persistent_volumes());
+        let (claims, volumes) = both.map_err(|error| unseen(&hub.name, &error))?;
+        let mut ids: BTreeMap<String, Vec<String>> =
+            volumes.into_iter().map(|volume| (volume.name, volume.volume_ids)).collect();
+        let rows = claims.into_iter().map(|claim| {
+            let ids = claim.volume_name.as_ref().and_then(|name| ids.remove(name)).unwrap_or_default();
+            ClaimRow { claim, volume_id: ids.into_iter().next() }
+        });
+        Ok((hub.name.clone(), rows.collect()))
+    }))
+    .await;
+    let (mut seen, mut missing) = (Vec::new(), Vec::new());
+    for answer in asked {
+        match answer {
+            Ok(answer) => seen.push(answer),
+            Err(one) => missing.push(one),
+        }
+    }
+    (seen, missing)
+}
+
+/// A claim with the Cinder volume that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ClaimRow {
+    /// The claim.
+    #[serde(flatten)]
+    pub claim: Claim,
+    /// The id of the volume behind its PV.
+    pub volume_id: Option<String>,
+}

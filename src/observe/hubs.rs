@@ -1,0 +1,171 @@
+//! One look at each hub, all at once: what `fleet status` shows and `fleet doctor` judges.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use futures_util::future::join_all;
+
+use super::clusters::{cluster_of, unseen};
+use super::openrc::look_at_openrc;
+use super::sandboxes::Sandboxes;
+use super::volumes::credentials_unseen;
+use crate::exec::{End, capture};
+use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
+use crate::observed::{Answer, Claim, Credentials, HubLook, Node, SandboxLook, Tunnel};
+use crate::sandbox::{Owner, SandboxSpec};
+use crate::secret::OpenrcEnv;
+use crate::systems::docker::{Engine, Sandbox};
+use crate::systems::kube::{Cluster, Error, Kind};
+use crate::systems::openstack::Cloud;
+
+/// How much is asked of each hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What tells whether it works: `fleet status`.
+    Health,
+    /// The sandbox's own programs too: `fleet doctor`.
+    Everything,
+}
+
+/// Looks at the chosen hubs side by side. One that hangs costs its own time limits and nobody else's.
+pub async fn look_at_hubs(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    hubs: &[&Hub],
+    depth: Depth,
+    interrupt: &Interrupt,
+    seen_one: impl Fn(),
+) -> Vec<HubLook> {
+    let seen_one = &seen_one;
+    join_all(hubs.iter().map(|hub| async move {
+        let look = look_at_hub(engine, fleet, sandboxes, hub, depth, interrupt).await;
+        seen_one();
+        look
+    }))
+    .await
+}
+
+async fn look_at_hub(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    hub: &Hub,
+    depth: Depth,
+    interrupt: &Interrupt,
+) -> HubLook {
+    let found = sandboxes.of(&hub.name);
+    let running = sandboxes.running(fleet, hub).ok();
+    let owner = Owner::of(&hub.state).ok();
+    let mut look = HubLook {
+        hub: hub.name.clone(),
+        sandbox: SandboxLook {
+            state: found.map(|sandbox| sandbox.state.as_str()),
+            running: running.is_some(),
+            drifted: match (found, owner) {
+                (Some(sandbox), Some(owner)) => sandbox.spec != SandboxSpec::new(fleet, hub, owner).hash(),
+                _ => false,
+            },
+        },
+        openrc_stale: Answer::NotAsked,
+        openrc_open_to_others: std::fs::metadata(&hub.openrc)
+            .ok()
+            .map(|file| file.permissions().mode() & 0o077 != 0),
+        tunnel: Answer::NotAsked,
+        api: Answer::NotAsked,
+        credentials: Answer::NotAsked,
+        nodes: Answer::NotAsked,
+        claims: Answer::NotAsked,
+        lacks: Vec::new(),
+    };
+    let Some(sandbox) = running else { return look };
+    let ((stale, credentials), cluster, lacks) = tokio::join!(
+        look_at_project(engine, fleet, hub, sandbox, interrupt),
+        look_at_cluster(fleet, sandboxes, hub),
+        async {
+            match depth {
+                Depth::Health => Vec::new(),
+                Depth::Everything => missing_programs(engine, fleet, sandbox, interrupt).await,
+            }
+        },
+    );
+    look.openrc_stale = stale;
+    look.credentials = credentials;
+    (look.tunnel, look.api, look.nodes, look.claims) = cluster;
+    look.lacks = lacks;
+    look
+}
+
+async fn look_at_project(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    sandbox: &Sandbox,
+    interrupt: &Interrupt,
+) -> (Answer<bool>, Answer<Credentials>) {
+    let seen = match look_at_openrc(engine, fleet, hub, sandbox, interrupt).await {
+        Ok(seen) => seen,
+        Err(missing) => return (Answer::Unseen(missing), Answer::NotAsked),
+    };
+    let stale = seen.stale.map_or(Answer::NotAsked, Answer::Seen);
+    let credentials = match credentials(&seen.env, fleet).await {
+        Ok(credentials) => Answer::Seen(credentials),
+        Err(error) => Answer::Unseen(credentials_unseen(&hub.name, &error)),
+    };
+    (stale, credentials)
+}
+
+async fn credentials(
+    env: &OpenrcEnv,
+    fleet: &Fleet,
+) -> Result<Credentials, crate::systems::openstack::Error> {
+    let cloud = Cloud::connect(env, fleet.timeouts.openstack).await?;
+    let expires_at = cloud.credential_expires_at().await?;
+    Ok(Credentials { project: cloud.project().clone(), expires_at })
+}
+
+type ClusterLook = (Answer<Tunnel>, Answer<()>, Answer<Vec<Node>>, Answer<Vec<Claim>>);
+
+async fn look_at_cluster(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> ClusterLook {
+    let cluster: Cluster = match cluster_of(fleet, sandboxes, hub).await {
+        Ok(cluster) => cluster,
+        Err(missing) => {
+            return (Answer::NotAsked, Answer::Unseen(missing), Answer::NotAsked, Answer::NotAsked);
+        }
+    };
+    if let Err(error) = cluster.ready().await {
+        let tunnel = match error.kind() {
+            Kind::NoTunnel => Answer::Seen(Tunnel::Down),
+            Kind::Hanging => Answer::Seen(Tunnel::Hangs),
+            Kind::Kubeconfig => Answer::NotAsked,
+            _ => Answer::Seen(Tunnel::Up),
+        };
+        return (tunnel, answer_of(hub, Err(error)), Answer::NotAsked, Answer::NotAsked);
+    }
+    let (nodes, claims) = tokio::join!(cluster.nodes(), cluster.claims());
+    (Answer::Seen(Tunnel::Up), Answer::Seen(()), answer_of(hub, nodes), answer_of(hub, claims))
+}
+
+fn answer_of<T>(hub: &Hub, answer: Result<T, Error>) -> Answer<T> {
+    match answer {
+        Ok(seen) => Answer::Seen(seen),
+        Err(error) => Answer::Unseen(unseen(&hub.name, &error)),
+    }
+}
+
+/// What operators use in a sandbox, and an image may lack.
+const PROGRAMS: [&str; 7] = ["bash", "ssh", "kubectl", "openstack", "helm", "jq", "curl"];
+
+async fn missing_programs(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandbox: &Sandbox,
+    interrupt: &Interrupt,
+) -> Vec<String> {
+    let script = format!("for p in {}; do command -v $p >/dev/null || echo $p; done", PROGRAMS.join(" "));
+    let seen = capture(engine, &sandbox.id, &["sh", "-c", &script], fleet.timeouts.openrc, interrupt).await;
+    match seen.end {
+        End::Exited(0) => String::from_utf8_lossy(&seen.stdout).lines().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,13 @@
+//! Asks hubs and projects, side by side, and returns what was seen with what could not be seen as data.
+
+mod clusters;
+mod hubs;
+mod openrc;
+mod sandboxes;
+mod volumes;
+
+pub use clusters::{ClaimRow, Clusters, look_at_claims};
+pub use hubs::{Depth, look_at_hubs};
+pub use openrc::{OpenrcLook, look_at_openrc};
+pub use sandboxes::Sandboxes;
+pub use volumes::{Clouds, look_at_volumes};

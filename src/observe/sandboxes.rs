@@ -1,0 +1,58 @@
+//! The sandboxes that an engine has for a fleet.
+
+use crate::hub::{Fleet, Hub, HubName};
+use crate::observed::{Subject, Unseen};
+use crate::systems::docker::{Engine, Error, Sandbox, SandboxState};
+
+/// A fleet's sandboxes, in one look at the engine.
+#[derive(Debug, Clone, Default)]
+pub struct Sandboxes {
+    found: Vec<Sandbox>,
+}
+
+impl Sandboxes {
+    /// Asks the engine.
+    pub async fn look(engine: &Engine, fleet: &Fleet) -> Result<Self, Error> {
+        Ok(Self { found: engine.sandboxes(&fleet.name).await? })
+    }
+
+    /// A hub's sandbox, in whatever state.
+    pub fn of(&self, hub: &HubName) -> Option<&Sandbox> {
+        self.found.iter().find(|sandbox| sandbox.hub == *hub)
+    }
+
+    /// Sandboxes of hubs that `fleet.toml` does not have.
+    pub fn strangers<'a>(&'a self, fleet: &'a Fleet) -> impl Iterator<Item = &'a Sandbox> {
+        self.found.iter().filter(|sandbox| fleet.hub(&sandbox.hub).is_none())
+    }
+
+    /// A hub's sandbox, if commands can run in it; otherwise why not, and what to do.
+    pub fn running(&self, fleet: &Fleet, hub: &Hub) -> Result<&Sandbox, Unseen> {
+        let unseen = |reason: String, hint: String| Unseen {
+            subject: Subject::Hub(hub.name.clone()),
+            reason,
+            hint: Some(hint),
+        };
+        let container = fleet.container_of(&hub.name);
+        match self.of(&hub.name) {
+            None => Err(unseen(
+                format!("it has no sandbox: there is no container {container}"),
+                format!(
+                    "take the hub out and make it again: `fleet rm {0} --gone`, then `fleet new --name {0} ...`; \
+                         its state directory stays",
+                    hub.name
+                ),
+            )),
+            Some(sandbox) => match sandbox.state {
+                SandboxState::Running => Ok(sandbox),
+                SandboxState::Paused => {
+                    Err(unseen("its sandbox is paused".to_owned(), format!("docker unpause {container}")))
+                }
+                state => Err(unseen(
+                    format!("its sandbox is not running ({state})"),
+                    format!("docker start {container}"),
+                )),
+            },
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The view that orphans are judged in: volumes first, then PVs.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::clusters::Clusters;
+use super::openrc::look_at_openrc;
+use super::sandboxes::Sandboxes;
+use crate::clock;
+use crate::exit::{Failure, chain};
+use crate::hub::{Fleet, Hub, HubName};
+use crate::interrupt::Interrupt;
+use crate::observed::{ProjectKey, ProjectVolumes, Subject, Unseen, VolumeView};
+use crate::secret::OpenrcEnv;
+use crate::systems::docker::Engine;
+use crate::systems::openstack::{Cloud, Error};
+use crate::tombstone;
+
+/// The projects that the fleet's openrc files lead to, each once, however many hubs are in it.
+#[derive(Debug, Default)]
+pub struct Clouds {
+    by_project: Vec<(Arc<Cloud>, Vec<HubName>)>,
+}
+
+impl Clouds {
+    /// The client for a project.
+    pub fn of(&self, project: &ProjectKey) -> Option<&Arc<Cloud>> {
+        self.by_project.iter().map(|(cloud, _)| cloud).find(|cloud| cloud.project().key == *project)
+    }
+
+    /// Sources every openrc and gets a token for each, all at once.
+    async fn connect(
+        engine: &Engine,
+        fleet: &Fleet,
+        sandboxes: &Sandboxes,
+        interrupt: &Interrupt,
+    ) -> (Self, Vec<Unseen>) {
+        let mut unseen = Vec::new();
+        // Hubs that share an openrc share what sourcing it gives: one of them is asked.
+        let mut files: Vec<(&Hub, Vec<HubName>)> = Vec::new();
+        for hub in &fleet.hubs {
+            match files.iter_mut().find(|(first, _)| first.openrc == hub.openrc) {
+                Some((_, hubs)) => hubs.push(hub.name.clone()),
+                None => files.push((hub, vec![hub.name.clone()])),
+            }
+        }
+        let connected = join_all(files.into_iter().map(|(hub, hubs)| async move {
+            let env = source(engine, fleet, sandboxes, hub, interrupt).await?;
+            let cloud = Cloud::connect(&env, fleet.timeouts.openstack)
+                .await
+                .map_err(|error| credentials_unseen(&hub.name, &error))?;
+            Ok((cloud, hubs))
+        }))
+        .await;
+        let mut clouds = Self::default();
+        for one in connected {
+            match one {
+                Ok((cloud, hubs)) => clouds.add(cloud, hubs),
+                Err(missing) => unseen.push(missing),
+            }
+        }
+        (clouds, unseen)
+    }
+
+    fn add(&mut self, cloud: Cloud, hubs: Vec<HubName>) {
+        match self.by_project.iter_mut().find(|(known, _)| known.project().key == cloud.project().key) {
+            Some((_, known)) => known.extend(hubs),
+            None => self.by_project.push((Arc::new(cloud), hubs)),
+        }
+    }
+
+    async fn volumes(&self) -> (Vec<ProjectVolumes>, Vec<Unseen>) {
+        let listed = join_all(self.by_project.iter().map(|(cloud, hubs)| async move {
+            let both = tokio::try_join!(cloud.volumes(), cloud.snapshots());
+            match both {
+                Ok((volumes, snapshots)) => Ok(ProjectVolumes {
+                    project: cloud.project().clone(),
+                    hubs: hubs.clone(),
+                    volumes,
+                    snapshots,
+                }),
+                Err(error) => Err(Unseen {
+                    subject: Subject::Project(cloud.project().name.clone()),
+                    reason: chain(&error),
+                    hint: error.hint(),
+                }),
+            }
+        }))
+        .await;
+        let (mut seen, mut missing) = (Vec::new(), Vec::new());
+        for one in listed {
+            match one {
+                Ok(one) => seen.push(one),
+                Err(one) => missing.push(one),
+            }
+        }
+        (seen, missing)
+    }
+}
+
+pub(super) fn credentials_unseen(hub: &HubName, error: &Error) -> Unseen {
+    Unseen { subject: Subject::Hub(hub.clone()), reason: chain(error), hint: error.hint() }
+}
+
+async fn source(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    hub: &Hub,
+    interrupt: &Interrupt,
+) -> Result<OpenrcEnv, Unseen> {
+    let sandbox = sandboxes.running(fleet, hub)?;
+    Ok(look_at_openrc(engine, fleet, hub, sandbox, interrupt).await?.env)
+}
+
+/// Looks at all volumes of all projects, and then at all PVs of all clusters.
+///
+/// The order is part of the rule: the CSI driver makes the Cinder volume before the PV, so a volume that is listed and
+/// has a PV by then has it in a list that is asked for afterwards.
+pub async fn look_at_volumes(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    interrupt: &Interrupt,
+) -> Result<(VolumeView, Clouds, Clusters), Failure> {
+    let mut clusters = Clusters::of(fleet, sandboxes).await;
+    clusters.remember(tombstone::all(fleet)?);
+    let ask_projects = async {
+        let (clouds, unseen) = Clouds::connect(engine, fleet, sandboxes, interrupt).await;
+        let (projects, missing) = clouds.volumes().await;
+        (clouds, projects, unseen, missing)
+    };
+    let ((clouds, projects, mut unseen, missing), ()) = tokio::join!(ask_projects, clusters.warm_up());
+    unseen.extend(missing);
+    let (seen, missing) = clusters.persistent_volumes().await;
+    // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
+    for one in missing {
+        if !unseen.contains(&one) {
+            unseen.push(one);
+        }
+    }
+    Ok((VolumeView { projects, clusters: seen, unseen, seen_at: clock::now() }, clouds, clusters))
+}

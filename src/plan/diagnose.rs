@@ -1,0 +1,146 @@
+//! What is wrong with a hub, and what to do about it: the one judgement behind `fleet status` and `fleet doctor`.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::observed::{Answer, HubLook, Tunnel, Unseen};
+
+/// Credentials that end within this are worth a word: new ones take an operator a moment, and users' volumes cannot be
+/// attached without them.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It works, and should be seen to.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// What.
+    pub what: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// Something that does not work.
+    pub fn error(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// Something that works, and should be seen to.
+    pub fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    fn missing(unseen: &Unseen) -> Self {
+        Self { severity: Severity::Error, what: unseen.reason.clone(), hint: unseen.hint.clone() }
+    }
+}
+
+/// Everything that is wrong with a hub, the worst first. `unavailable` is why commands cannot run in its sandbox.
+pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let hub = &look.hub;
+    if let Some(unseen) = unavailable {
+        findings.push(Finding::missing(unseen));
+    }
+    openrc(look, &mut findings);
+    if let Some(unseen) = look.credentials.unseen() {
+        findings.push(Finding::missing(unseen));
+    }
+    if let Some(expires) = look.credentials.seen().and_then(|credentials| credentials.expires_at) {
+        let left = expires.duration_since(now);
+        if left < SOON {
+            let days = left.as_hours() / 24;
+            findings.push(Finding::warning(
+                format!("its credentials expire in {days} days, on {expires:.0}"),
+                "make a new application credential, and write it into the openrc in place (`cat new.sh > openrc.sh`)",
+            ));
+        }
+    }
+    if let Some(unseen) = look.api.unseen() {
+        findings.push(Finding::missing(unseen));
+    }
+    for unseen in [look.nodes.unseen(), look.claims.unseen()].into_iter().flatten() {
+        findings.push(Finding::missing(unseen));
+    }
+    let not_ready: Vec<&str> = look
+        .nodes
+        .seen()
+        .into_iter()
+        .flatten()
+        .filter(|node| !node.ready)
+        .map(|node| node.name.as_str())
+        .collect();
+    if !not_ready.is_empty() {
+        findings.push(Finding::warning(
+            format!("nodes are not ready: {}", not_ready.join(", ")),
+            format!("fleet exec --hub {hub} kubectl describe node {}", not_ready[0]),
+        ));
+    }
+    if look.sandbox.drifted {
+        findings.push(Finding::warning(
+            "its sandbox was made from other settings than fleet.toml has now",
+            format!(
+                "make it again when nobody works in it: `fleet rm {hub}`, then `fleet new --name {hub} ...`; \
+                     its state directory stays"
+            ),
+        ));
+    }
+    if !look.lacks.is_empty() {
+        findings.push(Finding::warning(
+            format!("its sandbox's image lacks {}", look.lacks.join(", ")),
+            "use an image that has them (`image` in fleet.toml); images/sandbox takes helm as a build argument",
+        ));
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+fn openrc(look: &HubLook, findings: &mut Vec<Finding>) {
+    if let Some(unseen) = look.openrc_stale.unseen() {
+        findings.push(Finding::missing(unseen));
+    }
+    match look.openrc_open_to_others {
+        None => findings.push(Finding::error(
+            "its openrc is gone from where fleet.toml says it is",
+            "put it back; the sandbox still holds the file that was mounted",
+        )),
+        Some(true) => findings
+            .push(Finding::warning("its openrc can be read by others on this machine", "chmod 600 it")),
+        Some(false) => {}
+    }
+    if look.openrc_stale == Answer::Seen(true) {
+        findings.push(Finding::error(
+            "its openrc is stale: the sandbox holds another file than the one at the path now, because something has put a \
+             new file in its place",
+            format!("restart the sandbox (`docker restart` its container) so that hub {} gets the new one; from now on \
+                     write such files in place", look.hub),
+        ));
+    }
+}
+
+/// Whether a hub works: nothing that is wrong with it is an error.
+pub fn works(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.severity < Severity::Error)
+}
+
+/// The word for a tunnel.
+pub fn tunnel_word(tunnel: Option<&Tunnel>) -> &'static str {
+    match tunnel {
+        Some(Tunnel::Up) => "up",
+        Some(Tunnel::Down) => "down",
+        Some(Tunnel::Hangs) => "hangs",
+        None => "-",
+    }
+}

@@ -1,0 +1,66 @@
+#!/bin/sh
+# The sandbox's first process under init: holds the SSH tunnel to the master, so that it outlives every fleet process
+# and comes back with the sandbox. It forwards the cluster's API server to 127.0.0.1:6443 for commands in the sandbox,
+# and to a Unix socket in the hub's state directory for fleet itself.
+#
+# Given in the environment: IP, FLEET_SSH_USER, FLEET_SSH_PORT, FLEET_SSH_KEY. Mounted: /run/fleet, with known_hosts.
+set -u
+socket=/run/fleet/api.sock
+ssh=
+told=
+delay=1
+longest=5 # s: a master that is back is used again within this and one connection's time
+
+say() {
+    # A master that is away for a weekend says the same every few seconds: once is enough.
+    [ "$1" = "$told" ] && return
+    told=$1
+    echo "$(date -u +%FT%TZ) tunnel: $1"
+}
+
+stop() {
+    [ -n "$ssh" ] && kill "$ssh" 2>/dev/null
+    rm -f "$socket"
+    exit 0
+}
+trap stop TERM INT HUP
+
+while :; do
+    rm -f "$socket"
+    began=$(date +%s)
+    # ServerAlive: a master that hangs is noticed within 15 s. BatchMode: never wait for an answer that nobody gives.
+    # The system's and the user's own configuration stay out: they must not redirect a hub's tunnel.
+    ssh -F /dev/null -N -T \
+        -o BatchMode=yes \
+        -o ExitOnForwardFailure=yes \
+        -o ConnectTimeout=8 \
+        -o ServerAliveInterval=5 \
+        -o ServerAliveCountMax=3 \
+        -o StrictHostKeyChecking=yes \
+        -o UserKnownHostsFile=/run/fleet/known_hosts \
+        -o GlobalKnownHostsFile=/dev/null \
+        -o IdentitiesOnly=yes \
+        -o StreamLocalBindUnlink=yes \
+        -o StreamLocalBindMask=0177 \
+        -o LogLevel=ERROR \
+        -i "$FLEET_SSH_KEY" \
+        -p "$FLEET_SSH_PORT" \
+        -L 127.0.0.1:6443:127.0.0.1:6443 \
+        -L "$socket:127.0.0.1:6443" \
+        "$FLEET_SSH_USER@$IP" </dev/null >/tmp/.fleet-tunnel 2>&1 &
+    ssh=$!
+    wait "$ssh"
+    status=$?
+    ssh=
+    lasted=$(($(date +%s) - began))
+    why=$(tr -d '\r' </tmp/.fleet-tunnel | grep -v '^@*$' | head -n 5 | tr '\n' ' ')
+    say "ssh to $FLEET_SSH_USER@$IP ended with status $status: ${why:-no reason given}"
+    if [ "$lasted" -ge 30 ]; then
+        delay=1
+        told=
+    fi
+    sleep "$delay" &
+    wait $!
+    delay=$((delay * 2))
+    [ "$delay" -le "$longest" ] || delay=$longest
+done

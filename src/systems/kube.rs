@@ -1,0 +1,283 @@
+//! A cluster's API server, spoken with through the tunnel's Unix socket. The only importer of `kube`.
+//!
+//! Nothing but the kubeconfig that is given decides where a request goes and as whom: no variable of the environment,
+//! no proxy, no service account.
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::kube::Config;
+use ::kube::client::{Body, Client, ConfigExt as _};
+use ::kube::config::AuthInfo;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{CertificateError, RootCertStore};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use tower::{BoxError, ServiceBuilder};
+
+use self::error::NoSocket;
+pub use self::error::{BadCertificates, Cause, Error, Kind};
+use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
+use super::kubeconfig::{self, Access, Credentials};
+use crate::observed::{Claim, Node, PersistentVolume};
+use crate::text::excerpt;
+
+mod error;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+/// How many objects are asked for at once. Most clusters fit into one answer (a PV is about 2 KiB), and the answers of a
+/// large one stay small enough to arrive within a time limit.
+const PAGE: usize = 1000;
+
+/// The longest path that fits into a socket's address (`sun_path` of unix(7), with its closing zero).
+const SOCKET_PATH_LIMIT: usize = 107;
+
+/// The year 10000, in seconds since 1970: later than a certificate can be good (RFC 5280, 4.1.2.5).
+const END_OF_TIME: u64 = 253_402_300_800;
+
+/// A cluster that can be asked.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    socket: PathBuf,
+    limit: Duration,
+    expires: Option<Timestamp>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("socket", &self.socket)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Prepares to ask the cluster of a kubeconfig through a socket. Nothing is asked yet. Each request has `limit`.
+    pub async fn connect(kubeconfig: &Path, socket: &Path, limit: Duration) -> Result<Self, Error> {
+        let path = kubeconfig.to_owned();
+        let yaml = match tokio::fs::read_to_string(kubeconfig).await {
+            Ok(yaml) => yaml,
+            Err(source) => return Err(Error::ReadKubeconfig { path, source }),
+        };
+        let access = match kubeconfig::access(&yaml) {
+            Ok(access) => access,
+            Err(source) => return Err(Error::Kubeconfig { path, source }),
+        };
+        let expires = expiry(&access);
+        match client(access, socket) {
+            Ok(client) => Ok(Self { client, socket: socket.to_owned(), limit, expires }),
+            Err(source) => Err(Error::Certificates { path, source }),
+        }
+    }
+
+    /// Until when the kubeconfig's client certificate is good. `None` where it logs in otherwise.
+    pub fn client_certificate_expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// Whether the API server says that it is ready.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let what = "/readyz";
+        let answer = self.get(what).await.map_err(|source| self.failed(what, source))?;
+        match answer.trim() {
+            "ok" => Ok(()),
+            other => Err(self.failed(what, Cause::BadAnswer(format!("{:?} instead of ok", excerpt(other))))),
+        }
+    }
+
+    /// All persistent volumes, in every phase.
+    pub async fn persistent_volumes(&self) -> Result<Vec<PersistentVolume>, Error> {
+        self.list::<PvWire>().await
+    }
+
+    /// All claims, of every namespace.
+    pub async fn claims(&self) -> Result<Vec<Claim>, Error> {
+        self.list::<ClaimWire>().await
+    }
+
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        self.list::<NodeWire>().await
+    }
+
+    fn failed(&self, what: &'static str, source: Cause) -> Error {
+        Error::Ask { what, socket: self.socket.clone(), source }
+    }
+
+    /// The server does not say that a client certificate has expired: it says 401, as to anybody that it does not know.
+    fn refused(&self, cause: Cause) -> Cause {
+        match (cause, self.expires) {
+            (Cause::Status { code: 401, message }, Some(expires)) => Cause::Status {
+                code: 401,
+                message: format!("{message}; the client certificate is good until {expires}"),
+            },
+            (cause, _) => cause,
+        }
+    }
+
+    /// The whole of a list, or an error.
+    async fn list<T: Wire>(&self) -> Result<Vec<T::Seen>, Error> {
+        let mut all = self.pages::<T>(Some(PAGE)).await;
+        if all.as_ref().is_err_and(Cause::is_expired_list) {
+            // The pages so far are of a state that is gone: all of it again, in one answer, which cannot expire.
+            all = self.pages::<T>(None).await;
+        }
+        all.map_err(|source| self.failed(T::PATH, source))
+    }
+
+    async fn pages<T: Wire>(&self, limit: Option<usize>) -> Result<Vec<T::Seen>, Cause> {
+        let mut all = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let text = self.get(&objects::page_path(T::PATH, limit, from.as_deref())).await?;
+            let page: Page<T> = Page::parse(&text)?;
+            let next = page.next(from.as_deref())?;
+            for item in page.items {
+                all.push(item.seen()?);
+            }
+            if next.is_none() {
+                return Ok(all);
+            }
+            from = next;
+        }
+    }
+
+    /// One request, with its whole answer, within the time limit.
+    async fn get(&self, path: &str) -> Result<String, Cause> {
+        let request = http::Request::get(path)
+            .header(http::header::USER_AGENT, concat!("fleet/", env!("CARGO_PKG_VERSION")))
+            .body(Vec::new())
+            .map_err(|error| Cause::Other(excerpt(&error.to_string())))?;
+        match timeout(self.limit, self.client.request_text(request)).await {
+            Ok(answer) => answer.map_err(|error| self.refused(error.into())),
+            Err(_) => Err(Cause::Hanging(self.limit)),
+        }
+    }
+}
+
+/// A client that does what a kubeconfig says, through a socket.
+fn client(access: Access, socket: &Path) -> Result<Client, BadCertificates> {
+    let bad = |error: &dyn std::error::Error| BadCertificates(excerpt(&error.to_string()));
+    use_provider();
+    let config = config(access)?;
+    let https = config
+        .rustls_https_connector_with_connector(Connector { socket: socket.into() })
+        .map_err(|error| bad(&error))?;
+    let http: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(|error| bad(&error))?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(Client::new(service, config.default_namespace))
+}
+
+/// kube's configuration, made by hand: its own loaders look at `HTTPS_PROXY`.
+fn config(access: Access) -> Result<Config, BadCertificates> {
+    let server =
+        access.server.parse().map_err(|_| BadCertificates(format!("{:?} is not a URL", access.server)))?;
+    let mut config = Config::new(server);
+    config.tls_server_name = access.tls_server_name;
+    config.root_cert = Some(authorities(&access.authorities)?);
+    config.auth_info = match access.credentials {
+        Credentials::Certificate { certificate, key } => AuthInfo {
+            client_certificate_data: Some(certificate),
+            client_key_data: Some(key),
+            ..AuthInfo::default()
+        },
+        Credentials::Token(token) => AuthInfo { token: Some(token), ..AuthInfo::default() },
+        Credentials::Password { user, password } => {
+            AuthInfo { username: Some(user), password: Some(password), ..AuthInfo::default() }
+        }
+    };
+    Ok(config)
+}
+
+/// Until when a client certificate is good. rustls shows no dates, but tells them when a certificate is held against a
+/// time at which none is good any more.
+fn expiry(access: &Access) -> Option<Timestamp> {
+    use_provider();
+    let Credentials::Certificate { certificate, .. } = &access.credentials else { return None };
+    let certificate = CertificateDer::from_pem_slice(&STANDARD.decode(certificate).ok()?).ok()?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&access.authorities).flatten());
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().ok()?;
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(END_OF_TIME));
+    match verifier.verify_client_cert(&certificate, &[], end_of_time) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
+        }
+        _ => None,
+    }
+}
+
+/// kube asks rustls for the process's provider, which panics where there is none and several are compiled in.
+fn use_provider() {
+    // An error means that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn authorities(pem: &[u8]) -> Result<Vec<Vec<u8>>, BadCertificates> {
+    let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(pem)
+        .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| BadCertificates("its certificate-authority-data is not PEM".to_owned()))?;
+    if certificates.is_empty() {
+        return Err(BadCertificates("its certificate-authority-data has no certificate".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// Opens the tunnel's socket, whatever the URL says.
+#[derive(Clone)]
+struct Connector {
+    socket: Arc<Path>,
+}
+
+impl tower::Service<http::Uri> for Connector {
+    type Response = TokioIo<UnixStream>;
+    type Error = NoSocket;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        let socket = Arc::clone(&self.socket);
+        Box::pin(async move { open(&socket).await.map(TokioIo::new).map_err(NoSocket) })
+    }
+}
+
+/// Connects to a Unix socket. State directories may lie deeper than a socket's address is long: then by way of the
+/// directory, which is held open for the while.
+async fn open(socket: &Path) -> io::Result<UnixStream> {
+    if socket.as_os_str().len() <= SOCKET_PATH_LIMIT {
+        return UnixStream::connect(socket).await;
+    }
+    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    UnixStream::connect(short).await
+}

@@ -1,0 +1,11 @@
+//! The real parts, and fleets of their own for tests.
+
+pub mod fleet;
+pub mod openstack;
+pub mod pty;
+pub mod volumes;
+pub mod watched;
+pub mod world;
+
+pub use fleet::{Background, Fleet, Run, lines_of, standing};
+pub use world::{WorldHub, breaking, using, world};

@@ -1,0 +1,177 @@
+//! Cinder by hand, for what tests make, change and look at beside fleet.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::{docker, eventually, world};
+
+/// A project's Cinder, with a token.
+pub struct Cinder {
+    token: String,
+    url: String,
+}
+
+fn exported(project: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(world().openrc(project)).expect("openrc");
+    let prefix = format!("export {name}=");
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim_matches('"').to_owned()
+}
+
+/// Asks with curl; the token goes through standard input, as everybody can read command lines.
+fn curl(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> (u16, String, String) {
+    use std::io::Write as _;
+    let headers = tempfile::NamedTempFile::new().expect("a scratch file");
+    let mut config = format!(
+        "url = \"{url}\"\nrequest = \"{method}\"\nheader = \"Content-Type: application/json\"\nheader = \"OpenStack-API-Version: volume 3.27\"\n"
+    );
+    if let Some(token) = token {
+        config.push_str(&format!("header = \"X-Auth-Token: {token}\"\n"));
+    }
+    if let Some(body) = body {
+        config.push_str(&format!("data = {}\n", Value::String(body.to_string())));
+    }
+    let mut child = Command::new("curl")
+        .args(["-sS", "-m", "60", "-w", "\n%{http_code}", "-D"])
+        .arg(headers.path())
+        .args(["-K", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("curl starts");
+    child.stdin.take().expect("piped").write_all(config.as_bytes()).expect("curl reads");
+    let output = child.wait_with_output().expect("curl ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').expect("curl writes the status");
+    let headers = std::fs::read_to_string(headers.path()).unwrap_or_default();
+    (status.trim().parse().unwrap_or(0), body.to_owned(), headers)
+}
+
+impl Cinder {
+    /// With the application credential of a project: `alpha` or `beta`.
+    pub fn of(project: &str) -> Self {
+        let auth = json!({ "auth": { "identity": {
+            "methods": ["application_credential"],
+            "application_credential": {
+                "id": exported(project, "OS_APPLICATION_CREDENTIAL_ID"),
+                "secret": exported(project, "OS_APPLICATION_CREDENTIAL_SECRET"),
+            },
+        } } });
+        let url = format!("{}/auth/tokens", world().cloud.auth_url.trim_end_matches('/'));
+        let (status, body, headers) = curl("POST", &url, None, Some(&auth));
+        assert_eq!(status, 201, "{body}");
+        let token = headers
+            .lines()
+            .find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
+            })
+            .expect("a token");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let catalog = body["token"]["catalog"].as_array().expect("a catalog").clone();
+        let url = catalog
+            .iter()
+            .filter(|service| service["type"] == "volumev3" || service["type"] == "block-storage")
+            .flat_map(|service| service["endpoints"].as_array().cloned().unwrap_or_default())
+            .find(|endpoint| endpoint["interface"] == "public")
+            .and_then(|endpoint| endpoint["url"].as_str().map(str::to_owned))
+            .expect("Cinder is in the catalog");
+        Self { token, url }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let (status, text, _) = curl(method, &format!("{}{path}", self.url), Some(&self.token), body);
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Makes a volume of 1 GiB that is as old as said, and waits until it is available.
+    pub fn make(&self, name: &str, metadata: &Value, age_days: u32) -> String {
+        let body = json!({ "volume": { "name": name, "size": 1, "metadata": metadata } });
+        let (status, made) = self.ask("POST", "/volumes", Some(&body));
+        assert_eq!(status, 202, "{made}");
+        let id = made["volume"]["id"].as_str().expect("an id").to_owned();
+        eventually("the volume is available", Duration::from_secs(30), || {
+            self.status(&id).as_deref() == Some("available")
+        });
+        if age_days > 0 {
+            age(&id, age_days);
+        }
+        id
+    }
+
+    /// A volume's status; `None` when there is no such volume.
+    pub fn status(&self, id: &str) -> Option<String> {
+        match self.ask("GET", &format!("/volumes/{id}"), None) {
+            (200, volume) => volume["volume"]["status"].as_str().map(str::to_owned),
+            (404, _) => None,
+            (status, body) => panic!("Cinder says {status}: {body}"),
+        }
+    }
+
+    /// Whether a volume is there, in whatever status.
+    pub fn has(&self, id: &str) -> bool {
+        self.status(id).is_some()
+    }
+
+    /// Ids of all volumes of the project.
+    pub fn ids(&self) -> Vec<String> {
+        let (status, body) = self.ask("GET", "/volumes", None);
+        assert_eq!(status, 200, "{body}");
+        let mut ids: Vec<String> = body["volumes"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|volume| volume["id"].as_str().map(str::to_owned))
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Deletes a volume that a test made. One that is gone already is fine.
+    pub fn delete(&self, id: &str) {
+        let (status, body) = self.ask("DELETE", &format!("/volumes/{id}"), None);
+        assert!(status == 202 || status == 404, "Cinder says {status}: {body}");
+    }
+
+    /// Takes a snapshot of a volume and waits until it is there.
+    pub fn snapshot(&self, volume: &str) -> String {
+        let body = json!({ "snapshot": { "volume_id": volume, "name": "test", "force": true } });
+        let (status, made) = self.ask("POST", "/snapshots", Some(&body));
+        assert_eq!(status, 202, "{made}");
+        let id = made["snapshot"]["id"].as_str().expect("an id").to_owned();
+        eventually("the snapshot is available", Duration::from_secs(30), || {
+            self.ask("GET", &format!("/snapshots/{id}"), None).1["snapshot"]["status"] == "available"
+        });
+        id
+    }
+
+    /// Reserves a volume: an attachment without a connector.
+    pub fn reserve(&self, volume: &str) -> String {
+        let server = "00000000-0000-4000-8000-000000000001";
+        let body = json!({ "attachment": { "volume_uuid": volume, "instance_uuid": server } });
+        let (status, made) = self.ask("POST", "/attachments", Some(&body));
+        assert_eq!(status, 200, "{made}");
+        made["attachment"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Adds to a volume's metadata.
+    pub fn set_metadata(&self, volume: &str, metadata: &Value) {
+        let (status, body) =
+            self.ask("POST", &format!("/volumes/{volume}/metadata"), Some(&json!({ "metadata": metadata })));
+        assert_eq!(status, 200, "{body}");
+    }
+}
+
+/// Makes a volume older. Cinder has no request for it: its database is told.
+pub fn age(volume: &str, days: u32) {
+    let script = format!(
+        "import sqlite3,glob\n\
+         db = sqlite3.connect([f for f in glob.glob('/var/lib/openstack/**/cinder.db', recursive=True)][0], timeout=60)\n\
+         db.execute(\"update volumes set created_at = datetime(created_at, '-{days} days') where id = ?\", ('{volume}',))\n\
+         db.commit()"
+    );
+    docker(&["exec", &world().cloud.container, "python3", "-c", &script]);
+}
