@@ -193,13 +193,14 @@ const CLINGING: &str = "trap '' TERM; setsid sleep 4711 & \
 #[test]
 fn a_command_whose_time_is_up_is_stopped_and_leaves_no_process_behind() {
     let _using = using();
+    let fleet = standing();
     let began = Instant::now();
-    let run = script(standing(), &["--timeout", "1s"], CLINGING).exits(1).says("stopped after 1s");
+    let run = script(fleet, &["--timeout", "1s"], CLINGING).exits(1).says("stopped after 1s");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     for hub in hubs() {
         assert_eq!(run.lines_of(hub), ["began"], "what it printed before is there");
     }
-    nothing_left(standing(), "sleep 471");
+    nothing_left(fleet, "sleep 471");
 }
 
 #[test]
@@ -249,17 +250,18 @@ fn not_more_hubs_than_asked_for_are_at_work_at_once() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_it_quietly_and_leaves_no_process_behind() {
     let _using = using();
+    let fleet = standing();
     let began = Instant::now();
     let output = Command::new("sh")
         .args(["-c", "\"$0\" exec --all yes 4741 | head -1", env!("CARGO_BIN_EXE_fleet")])
-        .env("FLEET_CONFIG", standing().path("fleet.toml"))
+        .env("FLEET_CONFIG", fleet.path("fleet.toml"))
         .output()
         .expect("sh starts");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     let run = Run::of(&output);
     assert_eq!(run.stdout.lines().count(), 1);
     assert_eq!(run.stderr, "", "it ends quietly");
-    nothing_left(standing(), "yes 4741");
+    nothing_left(fleet, "yes 4741");
 }
 
 #[test]
@@ -271,11 +273,11 @@ fn output_that_cannot_be_written_is_an_error_that_is_told() {
     Run::of(&output).exits(1).says("No space left on device");
 }
 
-/// Peak memory of a process so far, in KiB.
-fn peak(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells it");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+/// Peak memory of a process so far, in KiB. Nothing for one that is ending.
+fn peak(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("nobody has waited for it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse().expect("a number"))
 }
 
 #[test]
@@ -300,11 +302,12 @@ fn fifty_megabytes_of_output_are_not_held_in_memory() {
                     break;
                 }
                 count += buffer[..read].iter().filter(|byte| **byte == b'x').count();
-                most = most.max(peak(child.id()));
+                most = most.max(peak(child.id()).unwrap_or_default());
             }
             assert_eq!(count, BYTES, "{format}: nothing is lost");
             assert!(child.wait().expect("it ends").success());
-            assert!(most < 64 * 1024, "{line}, {format}: {most} KiB");
+            println!("{line}, {format}: {most} KiB");
+            assert!((1..64 * 1024).contains(&most), "{line}, {format}: {most} KiB");
         }
     }
 }

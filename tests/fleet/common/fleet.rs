@@ -266,7 +266,10 @@ impl Fleet {
 
     /// Command lines of all processes in a hub's sandbox.
     pub fn processes(&self, hub: &str) -> Vec<String> {
-        docker(&["top", &self.container(hub), "-eo", "args"]).lines().skip(1).map(str::to_owned).collect()
+        // docker looks for the id itself
+        let table = docker(&["top", &self.container(hub), "-eo", "pid,args"]);
+        let command = |line: &str| line.trim_start().split_once(' ').map(|(_, args)| args.to_owned());
+        table.lines().skip(1).filter_map(command).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use super::world::try_sh;
 pub struct Watched {
     child: Child,
     said: Arc<Mutex<String>>,
-    readers: [JoinHandle<String>; 2],
+    readers: Vec<JoinHandle<String>>,
 }
 
 impl Watched {
@@ -25,7 +25,7 @@ impl Watched {
         let (mut stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let said = Arc::new(Mutex::new(String::new()));
         let told = said.clone();
-        let readers = [
+        let readers = vec![
             std::thread::spawn(move || {
                 let mut all = String::new();
                 let _ = stdout.read_to_string(&mut all);
@@ -79,12 +79,17 @@ impl Watched {
     #[track_caller]
     pub fn end(mut self) -> Run {
         let status = self.child.wait().expect("fleet ends").code();
-        let [stdout, stderr] = self.readers;
-        let stdout = stdout.join().expect("it reads");
-        stderr.join().expect("it reads");
-        let stderr = self.said.lock().expect("not poisoned").clone();
-        let run = Run { status, stdout, stderr };
+        let stdout = self.readers.drain(..).map(|reader| reader.join().expect("it reads")).collect();
+        let run = Run { status, stdout, stderr: self.said() };
         has_no_secret(&run);
         run
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // One that stands still, or that a failing test left behind, ends nothing by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
