@@ -28,11 +28,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::confirm::Confirmed;
-use crate::exit::{Exit, chain};
+use crate::exit::Exit;
 use crate::hub::OrphanRules;
 use crate::observed::{ClusterVolumes, ProjectKey, Snapshot, Unseen, Volume};
 use crate::plan::orphans::{Deletions, Planned, SecondLook, still_orphan};
-use crate::systems::openstack;
 
 use self::shared::Shared;
 
@@ -413,7 +412,7 @@ impl<'p, W: World> Run<'_, 'p, W> {
                 Err(trouble) => trouble.reason,
             };
             if Instant::now() >= deadline {
-                return Outcome::Failed { reason: still_there(known, lost) };
+                return Outcome::Failed { reason: still_there(&known, lost) };
             }
         }
     }
@@ -446,7 +445,7 @@ impl<'p, W: World> Run<'_, 'p, W> {
     }
 }
 
-fn still_there(known: String, lost: Option<String>) -> String {
+fn still_there(known: &str, lost: Option<String>) -> String {
     match lost {
         None => format!("Cinder accepted the deletion, but the volume is still there: {known}"),
         Some(lost) => format!("nobody knows whether Cinder got the deletion ({lost}): {known}"),
@@ -460,24 +459,3 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
-
-impl From<openstack::Error> for Trouble {
-    fn from(error: openstack::Error) -> Self {
-        let kind = match error.nature() {
-            openstack::Nature::PutOff => TroubleKind::PutOff,
-            openstack::Nature::Unknown => TroubleKind::Unknown,
-            openstack::Nature::TimedOut => TroubleKind::TimedOut,
-            openstack::Nature::Refused => TroubleKind::Refused,
-        };
-        Self { kind, reason: chain(&error) }
-    }
-}
-
-impl From<openstack::Deletion> for Sent {
-    fn from(answer: openstack::Deletion) -> Self {
-        match answer {
-            openstack::Deletion::Accepted => Self::Accepted,
-            openstack::Deletion::AlreadyGone => Self::AlreadyGone,
-        }
-    }
-}

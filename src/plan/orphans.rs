@@ -259,7 +259,7 @@ pub fn plan<'v>(view: &'v VolumeView, rules: &OrphanRules) -> OrphanPlan<'v> {
     OrphanPlan {
         volumes,
         lost,
-        hubs: view.clusters.iter().map(|cluster| &cluster.hub).collect(),
+        hubs: in_the_fleet(&view.clusters).map(|cluster| &cluster.hub).collect(),
         projects: view.projects.iter().map(|half| &half.project).collect(),
         seen_at: view.seen_at,
         unseen,
@@ -269,7 +269,7 @@ pub fn plan<'v>(view: &'v VolumeView, rules: &OrphanRules) -> OrphanPlan<'v> {
 /// What was not seen: what the view says, and hubs that it mentions and has no list of. That should not happen; but a
 /// hub that is forgotten on the way here would make all its users' volumes look like orphans.
 fn unseen(view: &VolumeView) -> Vec<Unseen> {
-    let answered: BTreeSet<&HubName> = view.clusters.iter().map(|cluster| &cluster.hub).collect();
+    let answered: BTreeSet<&HubName> = in_the_fleet(&view.clusters).map(|cluster| &cluster.hub).collect();
     let told: BTreeSet<&Subject> = view.unseen.iter().map(|unseen| &unseen.subject).collect();
     let forgotten: BTreeSet<Subject> = view
         .projects
@@ -296,14 +296,19 @@ fn unseen(view: &VolumeView) -> Vec<Unseen> {
     unseen
 }
 
+/// The clusters that were asked. What a hub used that was taken out of the fleet speaks for its volumes, and for nothing
+/// else: it is no answer of a hub of the same name, and a volume that names it names a cluster that is not in the fleet.
+fn in_the_fleet(clusters: &[ClusterVolumes]) -> impl Iterator<Item = &ClusterVolumes> {
+    clusters.iter().filter(|cluster| cluster.removed_at.is_none())
+}
+
 /// The names of all hubs of the fleet, as far as the view mentions them.
 fn hubs_named(view: &VolumeView) -> BTreeSet<&str> {
     let silent = view.unseen.iter().filter_map(|unseen| match &unseen.subject {
         Subject::Hub(hub) => Some(hub),
         Subject::Project(_) => None,
     });
-    view.clusters
-        .iter()
+    in_the_fleet(&view.clusters)
         .map(|cluster| &cluster.hub)
         .chain(view.projects.iter().flat_map(|half| &half.hubs))
         .chain(silent)
@@ -366,11 +371,8 @@ fn lost(view: &VolumeView) -> Vec<Lost<'_>> {
         .flat_map(|half| &half.volumes)
         .flat_map(|volume| claim_name::uuids_in(&volume.id))
         .collect();
-    let mut lost: Vec<Lost<'_>> = view
-        .clusters
-        .iter()
-        // What a hub used that was taken out may be gone by now, and nobody logs in there.
-        .filter(|cluster| cluster.removed_at.is_none())
+    // What a hub used that was taken out may be gone by now, and nobody logs in there.
+    let mut lost: Vec<Lost<'_>> = in_the_fleet(&view.clusters)
         .flat_map(|cluster| cluster.persistent_volumes.iter().map(|pv| (&cluster.hub, pv)))
         .filter(|(_, pv)| is_cinders(pv) && is_settled(pv, view.seen_at))
         .filter(|(_, pv)| {
@@ -551,7 +553,7 @@ impl SecondLook {
     pub fn new(clusters: Vec<ClusterVolumes>, hubs: &BTreeSet<HubName>) -> Result<Self, Vec<Unseen>> {
         let missing: Vec<Unseen> = hubs
             .iter()
-            .filter(|hub| !clusters.iter().any(|cluster| cluster.hub == **hub))
+            .filter(|hub| !in_the_fleet(&clusters).any(|cluster| cluster.hub == **hub))
             .map(|hub| Unseen {
                 subject: Subject::Hub(hub.clone()),
                 reason: "it was asked for the plan and not again before deleting".to_owned(),
@@ -583,7 +585,7 @@ pub fn still_orphan(
     let of_volume = snapshots.get(claim_name::folded(&fresh.id).as_ref());
     let scene = Scene {
         references: References::new(&look.clusters, &look.index),
-        hubs: look.clusters.iter().map(|cluster| cluster.hub.as_str()).collect(),
+        hubs: in_the_fleet(&look.clusters).map(|cluster| cluster.hub.as_str()).collect(),
         rules,
         now,
         complete: true,

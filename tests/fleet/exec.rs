@@ -33,7 +33,8 @@ fn a_command_needs_no_dashes_and_runs_in_every_hub_with_its_own_cluster() {
     for hub in &world().hubs {
         // Ages and the width of columns differ from one moment to the next; what is claimed does not.
         let words = |line: &str| line.split_whitespace().take(5).map(str::to_owned).collect::<Vec<_>>();
-        let mut expected: Vec<_> = kubectl(hub, &["get", "pvc", "-A", "--no-headers"]).lines().map(words).collect();
+        let mut expected: Vec<_> =
+            kubectl(hub, &["get", "pvc", "-A", "--no-headers"]).lines().map(words).collect();
         let mut seen: Vec<_> = run.lines_of(&hub.name).into_iter().map(words).collect();
         expected.sort();
         seen.sort();
@@ -45,7 +46,8 @@ fn a_command_needs_no_dashes_and_runs_in_every_hub_with_its_own_cluster() {
 #[test]
 fn only_the_hubs_that_are_named_are_asked_each_once() {
     let _using = using();
-    let run = standing().run(&["exec", "--hub", "pyaos,ou23s", "--hub", "pyaos", "printenv", "CLUSTER"]).exits(0);
+    let run =
+        standing().run(&["exec", "--hub", "pyaos,ou23s", "--hub", "pyaos", "printenv", "CLUSTER"]).exits(0);
     let mut lines: Vec<&str> = run.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["ou23s | ou23s", "pyaos | pyaos"]);
@@ -106,7 +108,8 @@ fn json_has_every_hub_with_its_status_outputs_and_seconds_the_failing_ones_too()
         "with-a-ghost.toml",
         "[[hub]]\nname = \"ghost\"\nip = \"10.0.0.1\"\nopenrc = \"openrc-alpha.sh\"",
     );
-    let command = "echo \"out of $CLUSTER\"; echo \"err $CLUSTER\" >&2; sleep 0.2; test $CLUSTER != ou23s || exit 7";
+    let command =
+        "echo \"out of $CLUSTER\"; echo \"err $CLUSTER\" >&2; sleep 0.2; test $CLUSTER != ou23s || exit 7";
     let run = script(fleet, &["--config", &config, "--format", "json"], command).exits(1);
     let report = run.json();
     let names: Vec<&str> =
@@ -150,7 +153,9 @@ fn a_stopped_sandbox_is_named_with_what_to_do_and_the_others_results_are_there()
     docker(&["stop", "-t", "2", &container]);
     let _undo = Undo(|| {
         docker(&["start", &container]);
-        eventually("the tunnel is back", Duration::from_secs(20), || fleet.run(&["pvc", "pyaos"]).status == Some(0));
+        eventually("the tunnel is back", Duration::from_secs(20), || {
+            fleet.run(&["pvc", "pyaos"]).status == Some(0)
+        });
     });
     let run = script(fleet, &[], "echo here").exits(1);
     assert_eq!(run.lines_of("pyaos").len(), 0);
@@ -163,7 +168,9 @@ fn a_stopped_sandbox_is_named_with_what_to_do_and_the_others_results_are_there()
 #[test]
 fn the_command_has_what_an_operator_has_in_the_sandbox() {
     let _using = using();
-    let run = script(standing(), &[], "echo $OS_AUTH_URL $KUBECONFIG $HOME $CLUSTER $K8S_CLUSTER_NAME $IP; pwd").exits(0);
+    let run =
+        script(standing(), &[], "echo $OS_AUTH_URL $KUBECONFIG $HOME $CLUSTER $K8S_CLUSTER_NAME $IP; pwd")
+            .exits(0);
     for hub in &world().hubs {
         let expected = format!(
             "{} /home/openstack/.kube/config /home/openstack {1} {1} {2}",
@@ -229,7 +236,8 @@ fn not_more_hubs_than_asked_for_are_at_work_at_once() {
     let mut spans: Vec<(u64, u64)> = hubs()
         .iter()
         .map(|hub| {
-            let times: Vec<u64> = run.lines_of(hub).iter().map(|line| line.parse().expect("a time")).collect();
+            let times: Vec<u64> =
+                run.lines_of(hub).iter().map(|line| line.parse().expect("a time")).collect();
             (times[0], times[1])
         })
         .collect();
@@ -260,7 +268,8 @@ fn a_reader_that_has_seen_enough_ends_it_quietly_and_leaves_no_process_behind() 
 fn output_that_cannot_be_written_is_an_error_that_is_told() {
     let _using = using();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the kernel has it");
-    let output = standing().command(&["exec", "--all", "echo", "x"]).stdout(full).output().expect("fleet starts");
+    let output =
+        standing().command(&["exec", "--all", "echo", "x"]).stdout(full).output().expect("fleet starts");
     Run::of(&output).exits(1).says("No space left on device");
 }
 
@@ -334,7 +343,10 @@ fn the_hubs_names_are_in_colour_on_a_terminal_and_nowhere_else() {
         let line = format!("{} exec --hub ou23s echo x", env!("CARGO_BIN_EXE_fleet"));
         let mut command = Command::new("script");
         command.args(["-qefc", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color");
-        command.env("FLEET_CONFIG", standing().path("fleet.toml")).env_remove("NO_COLOR").stdin(Stdio::null());
+        command
+            .env("FLEET_CONFIG", standing().path("fleet.toml"))
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
         if let Some((name, value)) = variable {
             command.env(name, value);
         }

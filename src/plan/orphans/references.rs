@@ -103,7 +103,7 @@ impl<'v, 'i> References<'v, 'i> {
 
     /// How many hubs were asked.
     pub(super) fn hubs(&self) -> usize {
-        self.clusters.len()
+        self.clusters.iter().filter(|cluster| cluster.removed_at.is_none()).count()
     }
 
     /// Every PV that refers to a volume, those that have its id first.

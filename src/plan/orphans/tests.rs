@@ -445,6 +445,42 @@ fn totals_are_counted_by_project_and_class() {
     assert_eq!(plan.deletions().unwrap().total(), Total { volumes: 2, gib: 20 });
 }
 
+/// The second hub was taken out of the fleet, and is remembered.
+fn with_a_removed_hub(volume: Volume, pvs: Vec<PersistentVolume>) -> VolumeView {
+    let mut view = view(vec![volume], vec![vec![], pvs]);
+    view.clusters[1].removed_at = Some(now());
+    view.projects[0].hubs.pop();
+    view
+}
+
+#[test]
+fn what_a_hub_used_when_it_was_taken_out_of_the_fleet_is_kept_and_never_lost() {
+    let view = with_a_removed_hub(volume(1), vec![pv(1), pv(2)]);
+    let plan = plan(&view, &rules());
+    let judged = &plan.volumes()[0];
+    assert_eq!(judged.verdict.class, Class::InUse);
+    assert!(judged.verdict.reason.contains("taken out of the fleet"), "{}", judged.verdict.reason);
+    assert!(plan.lost().is_empty());
+}
+
+#[test]
+fn a_volume_that_names_a_hub_which_was_taken_out_of_the_fleet_is_foreign() {
+    let named = with_metadata(1, "cinder.csi.openstack.org/cluster", "hub-1");
+    assert_eq!(verdict(&with_a_removed_hub(named, vec![])).0, Class::Foreign);
+}
+
+#[test]
+fn what_is_remembered_of_a_hub_is_no_answer_of_it() {
+    let mut view = with_a_removed_hub(volume(1), vec![]);
+    assert_eq!(verdict(&view), (Class::Orphan, "no PV of the one hub refers to it".to_owned()));
+    view.projects[0].hubs.push(hub("hub-1"));
+    assert_eq!(plan(&view, &rules()).deletions().unwrap_err()[0].subject, Subject::Hub(hub("hub-1")));
+    view.projects[0].hubs.pop();
+    view.clusters.remove(0);
+    view.projects[0].hubs.clear();
+    assert!(plan(&view, &rules()).deletions().is_err());
+}
+
 mod second_look {
     use super::*;
 
@@ -501,6 +537,9 @@ mod second_look {
         let clusters = view(vec![], vec![vec![]]).clusters;
         let missing = SecondLook::new(clusters, &BTreeSet::from([hub("hub-0"), hub("hub-1")])).unwrap_err();
         assert_eq!(missing[0].subject, Subject::Hub(hub("hub-1")));
+        let mut remembered = view(vec![], vec![vec![], vec![]]).clusters;
+        remembered[1].removed_at = Some(now());
+        assert!(SecondLook::new(remembered, &BTreeSet::from([hub("hub-0"), hub("hub-1")])).is_err());
     }
 }
 
@@ -519,15 +558,4 @@ fn planning_grows_as_the_number_of_volumes() {
         assert_eq!(plan.of(Class::Orphan).count() as u64, size - size * 9 / 10);
         println!("{size} volumes, {} PVs, {hubs} hubs: {took:?}", size * 9 / 10);
     }
-}
-
-#[test]
-fn what_a_hub_used_when_it_was_taken_out_of_the_fleet_is_kept_and_never_lost() {
-    let mut view = view(vec![volume(1)], vec![vec![], vec![pv(1), pv(2)]]);
-    view.clusters[1].removed_at = Some(now());
-    let plan = plan(&view, &rules());
-    let judged = &plan.volumes()[0];
-    assert_eq!(judged.verdict.class, Class::InUse);
-    assert!(judged.verdict.reason.contains("taken out of the fleet"), "{}", judged.verdict.reason);
-    assert!(plan.lost().is_empty());
 }

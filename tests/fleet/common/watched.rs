@@ -20,14 +20,9 @@ pub struct Watched {
 impl Watched {
     /// Starts it.
     pub fn start(fleet: &Fleet, args: &[&str]) -> Self {
-        let mut child = fleet
-            .command(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("fleet starts");
-        let (mut stdout, stderr) =
-            (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let mut child =
+            fleet.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("fleet starts");
+        let (mut stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let said = Arc::new(Mutex::new(String::new()));
         let told = said.clone();
         let readers = vec![
