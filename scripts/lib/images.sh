@@ -99,7 +99,7 @@ purge_images() {
   local ids base
   base=$(docker image inspect -f '{{.Id}}' fleet-world/base:latest 2> /dev/null) || base=
   mapfile -t ids < <(docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(fleet-world/|fleet/sandbox:)' | grep -v '^fleet-world/base:')
-  [ ${#ids[@]} -eq 0 ] || docker rmi "${ids[@]}" > /dev/null
+  [ ${#ids[@]} -eq 0 ] || docker rmi "${ids[@]}" > /dev/null || say "images that are in use stay"
   docker image prune -f --filter label=fleet-world-stage > /dev/null
   if [ -n "$base" ]; then
     if [ "$(docker image inspect -f '{{.Id}}' debian:bookworm-slim 2> /dev/null)" = "$base" ]; then

@@ -151,7 +151,8 @@ async fn steps(
 
 /// The master's host key, if it is the one that is demanded or was pinned before.
 async fn pin(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
-    let key = ssh::host_key(hub.ip, hub.ssh.port, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
+    let key =
+        ssh::host_key(hub.ip, hub.ssh.port, fleet.timeouts.ssh).await.map_err(|error| ssh_failure(&error))?;
     if let Some(demanded) = demanded
         && demanded != key.fingerprint()
     {
@@ -180,16 +181,16 @@ struct HostKeyDiffers {
     shown: String,
 }
 
-fn ssh_failure(error: ssh::Error) -> Failure {
-    let failure = Failure::failed(&error);
+fn ssh_failure(error: &ssh::Error) -> Failure {
+    let failure = Failure::failed(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
-fn file_failure(error: files::Error) -> Failure {
-    Failure::failed(&error)
+fn file_failure(error: &files::Error) -> Failure {
+    Failure::failed(error)
 }
 
 /// Makes what is missing of the state, in the layout of the old scripts. What is there stays as it is.
@@ -211,12 +212,12 @@ fn make_state(fleet: &Fleet, hub: &Hub, key: &HostKey, undo: &mut Undo) -> Resul
 }
 
 fn owner_of(path: &Path) -> Result<Owner, Failure> {
-    Owner::of(path).map_err(|source| file_failure(files::Error::new("look at", path, source)))
+    Owner::of(path).map_err(|source| file_failure(&files::Error::new("look at", path, source)))
 }
 
 fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| file_failure(files::Error::new("read", path, source)))?;
+        .map_err(|source| file_failure(&files::Error::new("read", path, source)))?;
     let wanted =
         kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     if wanted == text {
@@ -233,7 +234,9 @@ async fn fetch_kubeconfig(
     owner: Owner,
     undo: &mut Undo,
 ) -> Result<(), Failure> {
-    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh).await.map_err(ssh_failure)?;
+    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh)
+        .await
+        .map_err(|error| ssh_failure(&error))?;
     let text =
         kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
     undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
@@ -326,7 +329,7 @@ impl Undo {
     fn make_shared_dir(&mut self, dir: &Path) -> Result<(), Failure> {
         let missing: Vec<&Path> = dir.ancestors().take_while(|above| !above.is_dir()).collect();
         for dir in missing.into_iter().rev() {
-            files::private_dir(dir).map_err(file_failure)?;
+            files::private_dir(dir).map_err(|error| file_failure(&error))?;
             self.shared.push(dir.to_owned());
         }
         Ok(())
@@ -337,7 +340,7 @@ impl Undo {
         if dir.is_dir() {
             return Ok(());
         }
-        files::private_dir(dir).map_err(file_failure)?;
+        files::private_dir(dir).map_err(|error| file_failure(&error))?;
         self.made.push(dir.to_owned());
         Ok(())
     }
@@ -345,7 +348,7 @@ impl Undo {
     /// Makes a file; one that is there is replaced by the same content only.
     fn make_file(&mut self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), Failure> {
         let was_there = path.exists();
-        files::replace(path, bytes, mode).map_err(file_failure)?;
+        files::replace(path, bytes, mode).map_err(|error| file_failure(&error))?;
         if !was_there {
             self.made.push(path.to_owned());
         }
@@ -356,7 +359,7 @@ impl Undo {
     fn give(&self, path: &Path, owner: Owner) -> Result<(), Failure> {
         if self.made.iter().any(|made| made == path) && owner_of(path)? != owner {
             std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-                .map_err(|source| file_failure(files::Error::new("give to its owner", path, source)))?;
+                .map_err(|source| file_failure(&files::Error::new("give to its owner", path, source)))?;
         }
         Ok(())
     }

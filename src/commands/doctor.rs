@@ -1,5 +1,6 @@
 //! `fleet doctor`: what is wrong on this machine and with each hub, each with what to do about it.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -131,16 +132,16 @@ fn text(diagnosis: &Diagnosis) -> String {
     let hubs = diagnosis.hubs.iter().map(|hub| (hub.hub.as_str(), &hub.findings));
     for (whose, findings) in machine.chain(hubs) {
         if findings.is_empty() {
-            text.push_str(&format!("{whose}: fine\n"));
+            let _ = writeln!(text, "{whose}: fine");
         }
         for finding in findings {
             let word = match finding.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            text.push_str(&format!("{whose}: {word}: {}\n", one_line(&finding.what)));
+            let _ = writeln!(text, "{whose}: {word}: {}", one_line(&finding.what));
             if let Some(hint) = &finding.hint {
-                text.push_str(&format!("    {hint}\n"));
+                let _ = writeln!(text, "    {hint}");
             }
         }
     }

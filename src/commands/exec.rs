@@ -18,8 +18,9 @@ use crate::observe::Sandboxes;
 use crate::report::{Prefixes, duration};
 use crate::text::one_line;
 
-/// Events that may wait to be shown. A slow terminal slows the commands down instead of filling the memory.
-const WAITING: usize = 256;
+/// Events that may wait to be shown, each a line of up to 1 MiB. A slow terminal slows the commands down instead of filling
+/// the memory.
+const WAITING: usize = 16;
 
 /// Bytes of one hub's output that are kept in memory for JSON; more goes to a scratch file.
 const IN_MEMORY: usize = 1024 * 1024;

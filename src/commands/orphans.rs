@@ -74,7 +74,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     // With --confirm, the one JSON document that is written is about what was done.
     match args.format {
         Format::Table => {
-            shown(|out| report::deletions(out, &deletions, Look { width: terminal_width(), all: false }))?
+            shown(|out| report::deletions(out, &deletions, Look { width: terminal_width(), all: false }))?;
         }
         Format::Json if confirmed.is_none() => shown(|out| report::deletions_json(out, &deletions))?,
         Format::Json => {}

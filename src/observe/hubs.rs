@@ -39,7 +39,8 @@ pub async fn look_at_hubs(
 ) -> Vec<HubLook> {
     let seen_one = &seen_one;
     join_all(hubs.iter().map(|hub| async move {
-        let look = look_at_hub(engine, fleet, sandboxes, hub, depth, interrupt).await;
+        // On the heap: it holds the state of every client, and there is one for each hub.
+        let look = Box::pin(look_at_hub(engine, fleet, sandboxes, hub, depth, interrupt)).await;
         seen_one();
         look
     }))

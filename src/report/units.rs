@@ -8,11 +8,11 @@ use jiff::Timestamp;
 pub fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let seconds = duration.as_secs();
-    if millis % 1000 != 0 {
+    if !millis.is_multiple_of(1000) {
         return if seconds == 0 { format!("{millis}ms") } else { format!("{:.1}s", duration.as_secs_f64()) };
     }
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return format!("{}{unit}", seconds / length);
         }
     }
@@ -35,7 +35,7 @@ pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
 /// Bytes in GiB: whole numbers as such, others with one decimal.
 pub fn gib(bytes: u64) -> String {
     const GIB: u64 = 1 << 30;
-    if bytes % GIB == 0 {
+    if bytes.is_multiple_of(GIB) {
         return (bytes / GIB).to_string();
     }
     let tenths = (u128::from(bytes) * 10 + u128::from(GIB) / 2) / u128::from(GIB);

@@ -288,7 +288,8 @@ fn fifty_megabytes_of_output_are_not_held_in_memory() {
     for line in ["fold -w 999", "cat"] {
         for format in ["stream", "json"] {
             let print = format!("head -c {BYTES} /dev/zero | tr '\\0' Q | {line}");
-            let mut command = standing().command(&["exec", "--hub", "ou23s", "--format", format, "sh", "-c", &print]);
+            let mut command =
+                standing().command(&["exec", "--hub", "ou23s", "--format", format, "sh", "-c", &print]);
             let mut child = command.stdout(Stdio::piped()).spawn().expect("fleet starts");
             let mut output = child.stdout.take().expect("piped");
             // A reader that is slow to begin: all that is printed meanwhile has to wait somewhere.

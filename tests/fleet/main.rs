@@ -1,6 +1,13 @@
 //! Every command of fleet against real parts: a Docker engine, SSH servers, Kubernetes API servers, Keystone, Cinder and
 //! Nova. `scripts/test` starts them; without them every test here fails and says so.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 mod bad_input;
 mod common;
 mod exec;

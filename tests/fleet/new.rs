@@ -84,7 +84,8 @@ fn fleet_new_begins_a_fleet_toml_where_there_is_none() {
     let before = fleet.everything();
     let key = fleet.path("id_ed25519").display().to_string();
     let openrc = fleet.openrc("alpha").display().to_string();
-    let args = ["new", "--name", &fleet.name, "--ip", &world().cloud.ip, "--openrc", &openrc, "--ssh-key", &key];
+    let args =
+        ["new", "--name", &fleet.name, "--ip", &world().cloud.ip, "--openrc", &openrc, "--ssh-key", &key];
     fleet.run(&args).exits(1).says("cannot pin the master's host key");
     assert_eq!(fleet.everything(), before);
     // An empty one is a fleet like any other.
@@ -147,7 +148,10 @@ fn a_sandbox_has_an_init_and_limits_and_no_rights_that_it_does_not_need() {
     assert!(host["Binds"].as_array().is_none_or(Vec::is_empty), "{}", host["Binds"]);
     for mount in seen["Mounts"].as_array().expect("mounts") {
         let source = mount["Source"].as_str().expect("a path");
-        assert!(source.starts_with(fleet.dir.path().to_str().expect("UTF-8")), "nothing else of this machine: {source}");
+        assert!(
+            source.starts_with(fleet.dir.path().to_str().expect("UTF-8")),
+            "nothing else of this machine: {source}"
+        );
         assert!(!source.ends_with(".sock"), "no engine's socket: {source}");
     }
     let status = docker(&["exec", &fleet.container("ou23s"), "cat", "/proc/self/status"]);
@@ -171,12 +175,22 @@ fn a_sandbox_runs_as_the_owner_of_the_state_so_that_what_is_made_inside_is_their
         for path in [&state, &fleet.openrc("alpha"), &fleet.path("id_ed25519")] {
             chown(path, Some(owner), Some(owner)).expect("root may");
         }
-        sh("chmod", &["a+x", fleet.dir.path().to_str().expect("UTF-8"), fleet.path("jhubs").to_str().expect("UTF-8")]);
+        sh(
+            "chmod",
+            &["a+x", fleet.dir.path().to_str().expect("UTF-8"), fleet.path("jhubs").to_str().expect("UTF-8")],
+        );
     }
     fleet.add(ou23s()).exits(0);
-    let run = fleet.run(&["exec", "--all", "sh", "-c", "id -u; id -un; touch ~/.kube/made; ssh -V 2>/dev/null && echo ssh"]);
+    let run = fleet.run(&[
+        "exec",
+        "--all",
+        "sh",
+        "-c",
+        "id -u; id -un; touch ~/.kube/made; ssh -V 2>/dev/null && echo ssh",
+    ]);
     assert_eq!(run.exits(0).lines_of("ou23s"), [&owner.to_string(), "openstack", "ssh"]);
-    for file in ["kube/made", "kube/config", "secrets.yaml", "tunnel/known_hosts", "tunnel/api.sock", "helm"] {
+    for file in ["kube/made", "kube/config", "secrets.yaml", "tunnel/known_hosts", "tunnel/api.sock", "helm"]
+    {
         assert_eq!(std::fs::metadata(state.join(file)).expect("it is there").uid(), owner, "{file}");
     }
 }
@@ -223,7 +237,8 @@ fn a_key_that_the_master_does_not_know_leaves_nothing() {
     // Where the state has a kubeconfig, it shows when the tunnel should come up. The state stays as it was.
     std::fs::create_dir_all(fleet.state("ou23s").join("kube")).expect("made");
     fleet.write("jhubs/ou23s/kube/config", &kubeconfig(ou23s()));
-    fails_at(&fleet, "bring the tunnel up", ou23s(), &["--ssh-key", &key]).says("Permission denied (publickey)");
+    fails_at(&fleet, "bring the tunnel up", ou23s(), &["--ssh-key", &key])
+        .says("Permission denied (publickey)");
 }
 
 #[test]
@@ -231,12 +246,15 @@ fn credentials_that_are_expired_or_unknown_leave_nothing() {
     let _using = using();
     let fleet = Fleet::empty();
     let expired = WorldHub { project: "expired".to_owned(), ..ou23s().clone() };
-    fails_at(&fleet, "try the credentials", &expired, &[]).says("expired").says("hint: make a new application credential");
+    fails_at(&fleet, "try the credentials", &expired, &[])
+        .says("expired")
+        .says("hint: make a new application credential");
     let openrc = fleet.openrc("alpha");
     let text = std::fs::read_to_string(&openrc).expect("it reads");
     let (start, _) = text.split_once("OS_APPLICATION_CREDENTIAL_SECRET=").expect("it has one");
     fleet.write("openrc-alpha.sh", &format!("{start}OS_APPLICATION_CREDENTIAL_SECRET=not-this-one\n"));
-    let run = fails_at(&fleet, "try the credentials", ou23s(), &[]).says("hint: make a new application credential");
+    let run =
+        fails_at(&fleet, "try the credentials", ou23s(), &[]).says("hint: make a new application credential");
     assert!(!run.stderr.contains("not-this-one"), "{}", run.stderr);
 }
 
@@ -268,7 +286,8 @@ fn a_network_or_an_image_that_does_not_do_leaves_nothing() {
     fails_at(&fleet, "make the sandbox", ou23s(), &[]).says("no-such-network");
     // An image without ssh: there is no tunnel, and what the supervisor said tells why.
     fleet.write("fleet.toml", &good);
-    fails_at(&fleet, "bring the tunnel up", ou23s(), &["--image", "fleet-world/base:latest"]).says("ssh: not found");
+    fails_at(&fleet, "bring the tunnel up", ou23s(), &["--image", "fleet-world/base:latest"])
+        .says("ssh: not found");
 }
 
 #[test]
@@ -335,7 +354,8 @@ fn one_that_fails_takes_nothing_away_from_one_that_is_made_meanwhile() {
     let _using = using();
     let fleet = Fleet::empty();
     let openrc = fleet.openrc("expired").display().to_string();
-    let failing = fleet.start(&["new", "--name", "mvu23s", "--ip", &world().hub("mvu23s").ip, "--openrc", &openrc]);
+    let failing =
+        fleet.start(&["new", "--name", "mvu23s", "--ip", &world().hub("mvu23s").ip, "--openrc", &openrc]);
     eventually("the first one has begun", Duration::from_secs(20), || fleet.state("mvu23s").exists());
     let good = fleet.add(ou23s());
     failing.end().exits(1);
@@ -375,7 +395,8 @@ fn a_state_of_the_old_scripts_is_used_and_kept_byte_for_byte() {
     for (file, text) in &kept {
         fleet.write(&format!("jhubs/ou23s/{file}"), text);
     }
-    std::fs::set_permissions(fleet.state("ou23s").join("secrets.yaml"), Permissions::from_mode(0o640)).expect("set");
+    std::fs::set_permissions(fleet.state("ou23s").join("secrets.yaml"), Permissions::from_mode(0o640))
+        .expect("set");
 
     // One that fails late, and a kubeconfig that leads elsewhere: both leave the state as it was.
     let expired = WorldHub { project: "expired".to_owned(), ..hub.clone() };
@@ -388,7 +409,11 @@ fn a_state_of_the_old_scripts_is_used_and_kept_byte_for_byte() {
 
     fleet.add(hub).exits(0).says("using the kubeconfig");
     for (file, text) in &kept {
-        assert_eq!(std::fs::read_to_string(fleet.state("ou23s").join(file)).expect("it reads"), *text, "{file}");
+        assert_eq!(
+            std::fs::read_to_string(fleet.state("ou23s").join(file)).expect("it reads"),
+            *text,
+            "{file}"
+        );
     }
     assert_eq!(mode(fleet.state("ou23s").join("secrets.yaml")), 0o640);
     let seen = "cat jetstream_kubespray/inventory/ou23s/cluster.tfvars .terraform.d/state \

@@ -46,13 +46,14 @@ fn blocks<T>(silent: &Silent<'_>, settings: Option<&str>, break_it: impl FnOnce(
 /// The three, side by side: what waits for a limit waits for it once.
 #[track_caller]
 fn three_runs(fleet: &Fleet, config: Option<&str>) -> [Run; 3] {
-    [&[][..], &["--delete"], &["--delete", "--confirm"]].map(|more| {
-        let mut args = vec!["orphans", "--format", if more.len() == 1 { "table" } else { "json" }];
-        args.extend(more);
-        args.extend(config.iter().flat_map(|config| ["--config", config]));
-        Watched::start(fleet, &args)
-    })
-    .map(Watched::end)
+    [&[][..], &["--delete"], &["--delete", "--confirm"]]
+        .map(|more| {
+            let mut args = vec!["orphans", "--format", if more.len() == 1 { "table" } else { "json" }];
+            args.extend(more);
+            args.extend(config.iter().flat_map(|config| ["--config", config]));
+            Watched::start(fleet, &args)
+        })
+        .map(Watched::end)
 }
 
 #[track_caller]
@@ -189,11 +190,15 @@ fn a_hub_whose_sandbox_is_cut_off_from_the_network_blocks_every_deletion() {
     let _breaking = breaking();
     let began = Instant::now();
     // At first the tunnel is there and nothing comes through it; after some 15 s ssh notices, and it is gone.
-    blocks(&Silent { who: &SILENT, why: "no answer within 4s" }, Some("[timeouts]\nkubernetes = \"4s\""), || {
-        let undo = undo_docker(&["network", "connect", &world().network.name, &sandbox()]);
-        docker(&["network", "disconnect", &world().network.name, &sandbox()]);
-        undo
-    });
+    blocks(
+        &Silent { who: &SILENT, why: "no answer within 4s" },
+        Some("[timeouts]\nkubernetes = \"4s\""),
+        || {
+            let undo = undo_docker(&["network", "connect", &world().network.name, &sandbox()]);
+            docker(&["network", "disconnect", &world().network.name, &sandbox()]);
+            undo
+        },
+    );
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
@@ -222,13 +227,16 @@ fn a_hub_whose_api_server_is_down_blocks_every_deletion() {
         let undo = Undo(|| {
             try_sh("docker", &["exec", &hub().container, "mv", "/root/kube-apiserver.yaml", manifest]);
             eventually("the API server is back", Duration::from_secs(60), || {
-                try_sh("curl", &["-skf", "-m", "3", &format!("https://{}:6443/readyz", hub().ip)]).status.success()
+                try_sh("curl", &["-skf", "-m", "3", &format!("https://{}:6443/readyz", hub().ip)])
+                    .status
+                    .success()
             });
         });
         docker(&["exec", &hub().container, "mv", manifest, "/root/"]);
         eventually("the API server is down", Duration::from_secs(30), || {
             // 7: nothing listens.
-            try_sh("curl", &["-sk", "-m", "3", &format!("https://{}:6443/", hub().ip)]).status.code() == Some(7)
+            try_sh("curl", &["-sk", "-m", "3", &format!("https://{}:6443/", hub().ip)]).status.code()
+                == Some(7)
         });
         undo
     });
@@ -267,8 +275,17 @@ fn kubeconfig_for(subject: &str, from: &str, until: &str) -> String {
         openssl ca -batch -notext -config ca.conf -cert /etc/kubernetes/pki/ca.crt -keyfile /etc/kubernetes/pki/ca.key \
             -startdate "$2" -enddate "$3" -in request -out certificate
         cat certificate; echo; cat key"#;
-    let both =
-        docker(&["exec", &hub().container, "sh", "-c", &format!("({script}) 2>/dev/null"), "sh", subject, from, until]);
+    let both = docker(&[
+        "exec",
+        &hub().container,
+        "sh",
+        "-c",
+        &format!("({script}) 2>/dev/null"),
+        "sh",
+        subject,
+        from,
+        until,
+    ]);
     let (certificate, key) = both.split_once("\n\n").expect("a certificate and its key");
     let encoded = |pem: &str| STANDARD.encode(format!("{}\n", pem.trim()));
     kubeconfig_with(&[
@@ -282,9 +299,11 @@ fn a_hub_whose_client_certificate_has_expired_blocks_every_deletion() {
     let _breaking = breaking();
     let expired =
         kubeconfig_for("/O=system:masters/CN=kubernetes-admin", "20220101000000Z", "20230101000000Z");
-    blocks(&Silent { who: &SILENT, why: "the client certificate is good until 2023-01-01T00:00:00Z" }, None, || {
-        rewritten(&kubeconfig(), &expired)
-    });
+    blocks(
+        &Silent { who: &SILENT, why: "the client certificate is good until 2023-01-01T00:00:00Z" },
+        None,
+        || rewritten(&kubeconfig(), &expired),
+    );
 }
 
 #[test]
@@ -306,7 +325,9 @@ fn a_user_who_may_list_claims_but_not_pvs_blocks_every_deletion() {
     let _binding = Undo(|| {
         kubectl(hub(), &["delete", "clusterrolebinding", name]);
     });
-    blocks(&Silent { who: &SILENT, why: "the server answered 403" }, None, || rewritten(&kubeconfig(), &narrow));
+    blocks(&Silent { who: &SILENT, why: "the server answered 403" }, None, || {
+        rewritten(&kubeconfig(), &narrow)
+    });
 }
 
 #[test]
@@ -329,7 +350,9 @@ fn a_hub_whose_servers_certificate_is_not_trusted_blocks_every_deletion() {
     let _breaking = breaking();
     // The kubeconfig of another cluster: its authority has not signed this server's certificate.
     let other = std::fs::read_to_string(breakable().state("ou23s").join("kube/config")).unwrap();
-    blocks(&Silent { who: &SILENT, why: "the TLS connection failed" }, None, || rewritten(&kubeconfig(), &other));
+    blocks(&Silent { who: &SILENT, why: "the TLS connection failed" }, None, || {
+        rewritten(&kubeconfig(), &other)
+    });
 }
 
 #[test]
@@ -388,7 +411,9 @@ fn a_hub_whose_openrc_is_broken_blocks_every_deletion() {
         ("sleep 60\n", "sourcing its openrc took longer than 2s"),
     ] {
         let settings = why.ends_with("2s").then_some("[timeouts]\nopenrc = \"2s\"");
-        blocks(&Silent { who: &["hub pyaos"], why }, settings, || rewritten(&breakable().openrc("beta"), text));
+        blocks(&Silent { who: &["hub pyaos"], why }, settings, || {
+            rewritten(&breakable().openrc("beta"), text)
+        });
     }
 }
 
@@ -480,7 +505,10 @@ fn the_runbooks_own_pipeline_takes_a_silent_hubs_volumes_for_orphans_where_fleet
     let projects = ["ou23s", "pyaos"].map(|hub| fleet.container(hub)).join(" ");
     let pipeline = || {
         let run = Command::new("bash")
-            .args(["-c", ". scripts/lib/pipeline.sh; pipeline_orphans; cat \"$PIPELINE_TMP/pvc-orphaned.out\""])
+            .args([
+                "-c",
+                ". scripts/lib/pipeline.sh; pipeline_orphans; cat \"$PIPELINE_TMP/pvc-orphaned.out\"",
+            ])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("PIPELINE_FLEET", &fleet.name)
             .env("PIPELINE_TMP", scratch.path())

@@ -187,10 +187,7 @@ fn what_keeps_a_volume_that_no_pv_refers_to_is_told_with_the_evidence() {
     let servers = evidence(&report, &only("attached").id, "attachments")[0]["ids"].as_array().unwrap();
     assert_eq!(servers.len(), 1);
     assert_eq!(report.volume(&only("young").id)["reason"], "it is younger than 24h");
-    assert_eq!(
-        report.volume(&only("unmanaged").id)["reason"],
-        "its name is not that of a claim's volume"
-    );
+    assert_eq!(report.volume(&only("unmanaged").id)["reason"], "its name is not that of a claim's volume");
     for orphan in world().volumes_of("orphan") {
         assert_eq!(evidence(&report, &orphan.id, "no_reference")[0]["hubs"], world().hubs.len());
     }
@@ -254,7 +251,8 @@ fn the_table_says_the_same_as_the_json() {
     let table = run(fleet, &["orphans", "--all"]).exits(0).stdout;
     for volume in report.volumes() {
         let id = text(&volume["id"]);
-        let line = table.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("no {id}: {table}"));
+        let line =
+            table.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("no {id}: {table}"));
         let fields = fields(line);
         assert_eq!(fields[0], volume["project"], "{line}");
         assert_eq!(fields[1], report.class(&id), "{line}");

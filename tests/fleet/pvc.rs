@@ -14,7 +14,9 @@ fn claims() -> BTreeMap<(&'static str, &'static str), &'static PlantedVolume> {
         .volumes
         .iter()
         .filter(|volume| ["claim", "renamed", "legacy", "same-name-used"].contains(&volume.kind.as_str()))
-        .map(|volume| ((volume.hub.as_deref().expect("a hub"), volume.claim.as_deref().expect("a claim")), volume))
+        .map(|volume| {
+            ((volume.hub.as_deref().expect("a hub"), volume.claim.as_deref().expect("a claim")), volume)
+        })
         .collect()
 }
 
@@ -118,7 +120,8 @@ fn a_silent_hub_is_named_and_the_claims_of_the_others_are_there() {
     });
     docker(&["pause", &sandbox]);
     let table = run(fleet, &["pvc"]).exits(3).says("hub mvu23s: its sandbox is paused");
-    let json = run(fleet, &["pvc", "--format", "json"]).exits(3).says("hub mvu23s: its sandbox is paused").json();
+    let json =
+        run(fleet, &["pvc", "--format", "json"]).exits(3).says("hub mvu23s: its sandbox is paused").json();
     run(fleet, &["pvc", "mvu23s"]).exits(3);
     // Who is not asked is not missed.
     run(fleet, &["pvc", "pyaos"]).exits(0);
@@ -133,7 +136,10 @@ fn a_silent_hub_is_named_and_the_claims_of_the_others_are_there() {
     assert_eq!(json["unseen"][0]["subject"]["hub"], "mvu23s");
     for (hub, claim) in &others {
         assert!(
-            table.stdout.lines().any(|line| line.starts_with(&format!("{hub} ")) && line.contains(claim.as_str())),
+            table
+                .stdout
+                .lines()
+                .any(|line| line.starts_with(&format!("{hub} ")) && line.contains(claim.as_str())),
             "{hub} {claim}"
         );
     }

@@ -542,20 +542,3 @@ mod second_look {
         assert!(SecondLook::new(remembered, &BTreeSet::from([hub("hub-0"), hub("hub-1")])).is_err());
     }
 }
-
-/// `cargo test --release --lib plan -- --ignored --nocapture`
-#[test]
-#[ignore = "measures"]
-fn planning_grows_as_the_number_of_volumes() {
-    for size in [1_000u64, 10_000, 100_000] {
-        let hubs = (size / 333).max(1);
-        let clusters =
-            (0..hubs).map(|hub| (0..size * 9 / 10).filter(|n| n % hubs == hub).map(pv).collect()).collect();
-        let view = view((0..size).map(volume).collect(), clusters);
-        let begin = std::time::Instant::now();
-        let plan = plan(&view, &rules());
-        let took = begin.elapsed();
-        assert_eq!(plan.of(Class::Orphan).count() as u64, size - size * 9 / 10);
-        println!("{size} volumes, {} PVs, {hubs} hubs: {took:?}", size * 9 / 10);
-    }
-}

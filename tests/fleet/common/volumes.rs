@@ -335,7 +335,10 @@ pub fn has_no_secret(run: &Run) {
             })
             .collect();
         // Keystone's tokens, and private keys: as they are and in base64.
-        secrets.extend(["gAAAAA", "PRIVATE KEY", "UFJJVkFURSBLRV", "QUklWQVRFIEtFW", "BSSVZBVEUgS0VZ"].map(str::to_owned));
+        secrets.extend(
+            ["gAAAAA", "PRIVATE KEY", "UFJJVkFURSBLRV", "QUklWQVRFIEtFW", "BSSVZBVEUgS0VZ"]
+                .map(str::to_owned),
+        );
         secrets
     });
     for (place, printed) in [("output", &run.stdout), ("error", &run.stderr)] {
