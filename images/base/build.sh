@@ -13,7 +13,7 @@ set -euo pipefail
 fail() { echo "images/base: $*" >&2; exit 1; }
 
 command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: apt-get install mmdebstrap"
-[ "$(id -u)" = 0 ] || fail "only root can make the root file system; run this as root, or pull debian:bookworm-slim"
+[ "$(id -u)" = 0 ] || fail "only root can make the root file system"
 
 # apt knows a mirror's origin once its index has been fetched; a fresh machine may not have done that yet.
 sources() { apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |

@@ -12,17 +12,22 @@ fail() {
   exit 1
 }
 
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+may_be_root() { [ "$(id -u)" = 0 ] || sudo -n true 2> /dev/null; }
+
 # need PROGRAM=PACKAGE...: installs what is missing, where this user may.
 need() {
   local each missing=()
   for each in "$@"; do command -v "${each%%=*}" > /dev/null || missing+=("${each#*=}"); done
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get > /dev/null || fail "please install: ${missing[*]}"
-  [ "$(id -u)" = 0 ] || fail "please install as root: apt-get install ${missing[*]}"
+  may_be_root || fail "please install as root: apt-get install ${missing[*]}"
   say "installing ${missing[*]}"
   mkdir -p "$state/log"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
-    --no-install-recommends "${missing[@]}"; } > "$state/log/apt.log" 2>&1 || {
+  { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive timeout 600 apt-get \
+    -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}"; } > "$state/log/apt.log" 2>&1 || {
     tail -n 5 "$state/log/apt.log" >&2
     fail "apt-get could not install ${missing[*]}; all it said is in $state/log/apt.log"
   }
@@ -35,22 +40,26 @@ need_engine() {
   need docker=docker.io
   if engine_answers; then return 0; fi
   [ -z "${DOCKER_HOST:-}" ] || fail "no engine answers at DOCKER_HOST=$DOCKER_HOST"
-  [ "$(id -u)" = 0 ] ||
+  # An engine that runs but not for this user: starting another would not help.
+  [ ! -S /var/run/docker.sock ] || [ -w /var/run/docker.sock ] ||
     fail "no engine answers: $(timeout 10 docker version 2>&1 | tail -n 1) (is this user in the group docker?)"
+  may_be_root || fail "no engine answers, and only root can start one"
   need dockerd=docker.io iptables=iptables
   mkdir -p "$state/log"
   local log=$state/log/dockerd.log
   say "starting the Docker engine"
   if [ -d /run/systemd/system ]; then
-    systemctl start docker > "$log" 2>&1 || true
+    as_root systemctl start docker > "$log" 2>&1 || true
   else
     # Without systemd nothing watches a service, so it is simply started; the log and the process are then ours to find.
-    setsid nohup dockerd > "$log" 2>&1 < /dev/null 9>&- &
+    as_root setsid nohup dockerd > "$log" 2>&1 < /dev/null 9>&- &
     echo "$!" > "$state/dockerd.pid"
   fi
-  local _
+  local _ pid
+  pid=$(cat "$state/dockerd.pid" 2> /dev/null || true)
   for _ in $(seq 60); do
     if engine_answers; then return 0; fi
+    if [ -n "$pid" ] && [ ! -d "/proc/$pid" ]; then break; fi
     sleep 0.5
   done
   tail -n 15 "$log" >&2
@@ -61,9 +70,9 @@ need_engine() {
 stop_engine() {
   local pid
   pid=$(cat "$state/dockerd.pid" 2> /dev/null) || return 0
-  if [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = dockerd ]; then
+  if grep -qs dockerd "/proc/$pid/cmdline"; then # sudo's own process, for those who are not root, passes the signal on
     say "stopping the Docker engine that was started here"
-    kill "$pid"
+    as_root kill "$pid"
     for _ in $(seq 60); do
       [ -d "/proc/$pid" ] || break
       sleep 0.5

@@ -26,7 +26,7 @@ build_base() {
   say "base: no registry can be reached; making it from Debian's packages"
   need mmdebstrap=mmdebstrap
   # The second name tells purge that it was made here.
-  timeout 600 "$root/images/base/build.sh" debian:bookworm-slim fleet-world/base:latest > "$state/log/base.log" 2>&1 || {
+  as_root timeout 600 "$root/images/base/build.sh" debian:bookworm-slim fleet-world/base:latest > "$state/log/base.log" 2>&1 || {
     tail -n 15 "$state/log/base.log" >&2
     fail "debian:bookworm-slim could be neither pulled nor made; all that was said is in $state/log/base.log"
   }

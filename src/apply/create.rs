@@ -21,6 +21,7 @@ use crate::systems::kube::{Cluster, Kind};
 use crate::systems::kubeconfig;
 use crate::systems::openstack::Cloud;
 use crate::systems::ssh::{self, HostKey};
+use crate::tombstone;
 
 /// Between two looks at a tunnel that is coming up.
 const POLL: Duration = Duration::from_millis(150);
@@ -69,6 +70,8 @@ pub enum Event<'a> {
     KubeconfigKept(&'a Path),
     /// The credentials lead to this project.
     Project(&'a Project),
+    /// What a hub of this name used that was taken out of the fleet stays remembered.
+    StoneKept(&'a Path),
 }
 
 /// Everything that making a hub needs.
@@ -143,10 +146,35 @@ async fn steps(
     tell(Event::Project(&project));
 
     begin(Step::Declare, tell);
+    let stone = stone_of(fleet, hub).await?;
     config::add_hub(&fleet.path, new)?;
-    // A hub that is back needs no stone: its cluster is asked from now on.
-    crate::tombstone::remove(fleet, &hub.name)?;
+    match stone {
+        // One that cannot be removed keeps more than it has to, and that is all.
+        Stone::Superseded if tombstone::remove(fleet, &hub.name).is_ok() => {}
+        Stone::Superseded | Stone::StillNeeded => tell(Event::StoneKept(&tombstone::path_of(fleet, &hub.name))),
+        Stone::None => {}
+    }
     Ok(())
+}
+
+/// What is remembered of a hub of this name that was taken out of the fleet.
+enum Stone {
+    None,
+    /// The cluster has all of it, so it says it by itself from now on.
+    Superseded,
+    /// The cluster does not have all of it: it may be another cluster, and the first may still be there.
+    StillNeeded,
+}
+
+async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
+    let Some(stone) = tombstone::of(fleet, &hub.name)? else { return Ok(Stone::None) };
+    let asked = async {
+        let limit = fleet.timeouts.kubernetes;
+        Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?.persistent_volumes().await
+    };
+    let has = asked.await.map_err(|error| Failure::failed(&error))?;
+    let superseded = tombstone::not_in(stone, &has).is_empty();
+    Ok(if superseded { Stone::Superseded } else { Stone::StillNeeded })
 }
 
 /// The master's host key, if it is the one that is demanded or was pinned before.

@@ -168,7 +168,7 @@ pub struct Event<'p> {
 }
 
 /// How it went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Summary<'p> {
     /// Every volume of the plan, in the plan's order, with what became of it.

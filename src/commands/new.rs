@@ -132,6 +132,12 @@ fn show(progress: &Progress, hub: &Hub, event: &Event<'_>) {
         }
         Event::KubeconfigKept(path) => format!("{}: using the kubeconfig {}\n", hub.name, path.display()),
         Event::Project(project) => format!("{}: the credentials lead to project {project}\n", hub.name),
+        Event::StoneKept(path) => format!(
+            "{}: this cluster does not have all that a hub of the name used which was taken out of the fleet; that stays remembered \
+             in {}, and is no orphan; remove that file when nothing uses it any more\n",
+            hub.name,
+            path.display()
+        ),
     };
     progress.aside(|| tell(&line));
 }

@@ -1,7 +1,7 @@
 //! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
 
 use super::context::{Context, print, tell, tell_unseen, written};
-use crate::apply::delete::{self, Limits};
+use crate::apply::delete::{self, Limits, Summary};
 use crate::apply::world::RealWorld;
 use crate::cli::Format;
 use crate::confirm::Confirmed;
@@ -76,7 +76,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Format::Table => {
             shown(|out| report::deletions(out, &deletions, Look { width: terminal_width(), all: false }))?;
         }
-        Format::Json if confirmed.is_none() => shown(|out| report::deletions_json(out, &deletions))?,
+        Format::Json if !args.confirm => shown(|out| report::deletions_json(out, &deletions))?,
+        Format::Json if deletions.is_empty() => shown(|out| report::summary_json(out, &Summary::default()))?,
         Format::Json => {}
     }
     let Some(confirmed) = confirmed else {

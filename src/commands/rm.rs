@@ -65,7 +65,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if !used.is_empty() {
         let count = used.len();
         let stone = Tombstone { hub: hub.name.clone(), removed_at: clock::now(), persistent_volumes: used };
-        tombstone::set(&fleet, &stone)?;
+        tombstone::set(&fleet, stone)?;
         tell(&format!(
             "{count} volumes that its cluster uses are remembered in {}, and are no orphans; remove that file when the cluster \
              is gone\n",

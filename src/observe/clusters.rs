@@ -8,7 +8,7 @@ use super::Sandboxes;
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
-use crate::systems::kube::{Cluster, Error};
+use crate::systems::kube::{Cluster, Error, Kind};
 
 /// A client for a hub's cluster. Nothing is asked yet, but what must be on this machine is there.
 pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<Cluster, Unseen> {
@@ -44,9 +44,10 @@ impl Clusters {
         Self { by_hub: clusters.await.into_iter().collect(), remembered: Vec::new() }
     }
 
-    /// Counts what hubs used that were taken out of the fleet. A hub that is in the fleet again speaks for itself.
+    /// Counts what hubs used that were taken out of the fleet. A hub of the same name that is in the fleet now does not
+    /// speak for it: it may be another cluster.
     pub fn remember(&mut self, stones: Vec<Tombstone>) {
-        self.remembered = stones.into_iter().filter(|stone| !self.by_hub.contains_key(&stone.hub)).collect();
+        self.remembered = stones;
     }
 
     /// Asks every cluster something at once. What one does not answer hides nobody else's answer.
@@ -91,10 +92,19 @@ impl Clusters {
         (live.chain(remembered).collect(), missing)
     }
 
-    /// Opens the connections, so that the lists that matter come as soon as they are asked for. What goes wrong here
-    /// goes wrong there again, and is told then.
-    pub async fn warm_up(&self) {
-        let _ = self.ask(async |cluster| cluster.ready().await).await;
+    /// Opens the connections, so that the lists that matter come as soon as they are asked for. A cluster that hangs here
+    /// is not asked again: it is silent, and it would take the time limit once more to be told the same. Whatever else goes
+    /// wrong here goes wrong there again, and is told then.
+    pub async fn warm_up(&mut self) {
+        let answers = join_all(self.by_hub.iter_mut().map(async |(hub, cluster)| {
+            let Ok(connected) = cluster else { return };
+            if let Err(error) = connected.ready().await
+                && error.kind() == Kind::Hanging
+            {
+                *cluster = Err(unseen(hub, &error));
+            }
+        }));
+        answers.await;
     }
 }
 

@@ -53,7 +53,8 @@ while :; do
     status=$?
     ssh=
     lasted=$(($(date +%s) - began))
-    why=$(tr -d '\r' </tmp/.fleet-tunnel | grep -v '^@*$' | head -n 5 | tr '\n' ' ')
+    # The reason is what ssh says last, below its banners.
+    why=$(tr -d '\r' </tmp/.fleet-tunnel | grep -v '^@*$' | tail -n 2 | tr '\n' ' ')
     say "ssh to $FLEET_SSH_USER@$IP ended with status $status: ${why:-no reason given}"
     if [ "$lasted" -ge 30 ]; then
         delay=1

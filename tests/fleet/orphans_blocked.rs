@@ -28,60 +28,60 @@ struct Silent<'a> {
     why: &'a str,
 }
 
-/// Breaks something and runs the report, the plan and the confirmed deletion. None may call anything an orphan, each has
-/// to say who is silent and why, and afterwards every volume is still there.
+/// Breaks something and runs the report and the confirmed deletion. Neither may call anything an orphan, each has to say
+/// who is silent and why, and afterwards every volume is still there.
 #[track_caller]
 fn blocks<T>(silent: &Silent<'_>, settings: Option<&str>, break_it: impl FnOnce() -> T) {
     let fleet = breakable();
     let config = settings.map(|settings| fleet.variant("limits.toml", settings));
     let before = all_ids();
     let broken = break_it();
-    let runs = three_runs(fleet, config.as_deref());
+    let runs = both(fleet, config.as_deref());
     drop(broken);
     assert_eq!(all_ids(), before, "volumes are gone");
     all_answer(fleet);
     check(silent, runs);
 }
 
-/// The three, side by side: what waits for a limit waits for it once.
+/// The report as a table, and the confirmed deletion as JSON, side by side: what waits for a limit waits for it once.
 #[track_caller]
-fn three_runs(fleet: &Fleet, config: Option<&str>) -> [Run; 3] {
-    [&[][..], &["--delete"], &["--delete", "--confirm"]]
-        .map(|more| {
-            let mut args = vec!["orphans", "--format", if more.len() == 1 { "table" } else { "json" }];
-            args.extend(more);
-            args.extend(config.iter().flat_map(|config| ["--config", config]));
-            Watched::start(fleet, &args)
+fn both(fleet: &Fleet, config: Option<&str>) -> [Run; 2] {
+    [&["orphans"][..], &["orphans", "--delete", "--confirm", "--format", "json"]]
+        .map(|args| {
+            let config = config.iter().flat_map(|config| ["--config", config]);
+            Watched::start(fleet, &args.iter().copied().chain(config).collect::<Vec<_>>())
         })
         .map(Watched::end)
 }
 
 #[track_caller]
-fn check(silent: &Silent<'_>, runs: [Run; 3]) {
-    let [report, plan, deletion] = runs.map(|run| run.exits(3));
-    let who: BTreeSet<&str> = silent.who.iter().copied().collect();
-    for run in [&report, &deletion] {
-        let seen = Report::of(run);
-        assert_eq!(seen.0["complete"], false);
-        let unseen = seen.unseen();
-        assert_eq!(unseen.keys().map(String::as_str).collect::<BTreeSet<_>>(), who, "{unseen:#?}");
-        for reason in unseen.values() {
-            assert!(reason.contains(silent.why), "{reason:?} does not say {:?}", silent.why);
-        }
-        assert_eq!(seen.of_class("orphan"), BTreeSet::new());
-        assert_eq!(seen.0.get("deleted"), None);
-        for who in &who {
-            assert!(run.stderr.contains(&format!("{who}: ")), "{}", run.stderr);
-        }
-        assert!(run.stderr.contains("nothing is deleted"), "{}", run.stderr);
+fn check(silent: &Silent<'_>, runs: [Run; 2]) {
+    let [report, deletion] = runs.map(|run| run.exits(3));
+    says_who_and_why(silent, &deletion);
+    assert!(report.stdout.contains("Cannot tell which volumes are orphans. Not seen:"), "{}", report.stdout);
+    for who in silent.who {
+        let told = report.stdout.lines().find(|line| line.starts_with(&format!("  {who}: ")));
+        assert!(told.is_some_and(|line| line.contains(silent.why)), "{}", report.stdout);
     }
-    assert!(plan.stdout.contains("Cannot tell which volumes are orphans. Not seen:"), "{}", plan.stdout);
-    for who in &who {
-        assert!(plan.stdout.lines().any(|line| line.starts_with(&format!("  {who}: "))), "{}", plan.stdout);
+    assert!(!report.stdout.lines().any(|line| line == "Orphans"), "{}", report.stdout);
+    assert!(report.stderr.contains("nothing is deleted"), "{}", report.stderr);
+}
+
+/// What the JSON of an incomplete view has to say.
+#[track_caller]
+fn says_who_and_why(silent: &Silent<'_>, run: &Run) {
+    let seen = Report::of(run);
+    assert_eq!(seen.0["complete"], false);
+    let unseen = seen.unseen();
+    let told: BTreeSet<&str> = unseen.keys().map(String::as_str).collect();
+    assert_eq!(told, silent.who.iter().copied().collect(), "{unseen:#?}");
+    for (who, reason) in &unseen {
+        assert!(reason.contains(silent.why), "{reason:?} does not say {:?}", silent.why);
+        assert!(run.stderr.contains(&format!("{who}: ")), "{}", run.stderr);
     }
-    assert!(plan.stdout.contains(silent.why), "{}", plan.stdout);
-    assert!(!plan.stdout.lines().any(|line| line == "Orphans"), "{}", plan.stdout);
-    assert!(plan.stderr.contains("nothing is deleted"), "{}", plan.stderr);
+    assert_eq!(seen.of_class("orphan"), BTreeSet::new());
+    assert_eq!(seen.0.get("deleted"), None);
+    assert!(run.stderr.contains("nothing is deleted"), "{}", run.stderr);
 }
 
 const SILENT: [&str; 1] = ["hub mvu23s"];
@@ -123,10 +123,12 @@ fn a_stopped_sandbox_whose_openrc_is_asked_for_the_project_blocks_and_is_told_on
     let before = all_ids();
     let undo = undo_docker(&["start", &sandbox]);
     docker(&["stop", &sandbox]);
-    let runs = three_runs(fleet, None);
+    let runs = both(fleet, None);
+    let plan = run(fleet, &["orphans", "--delete"]).exits(3);
     drop(undo);
-    let unseen = Report::of(&runs[2]).0["unseen"].as_array().unwrap().len();
-    assert_eq!(unseen, 1, "{}", runs[2].stdout);
+    assert!(!plan.stdout.contains("To delete"), "{}", plan.stdout);
+    let unseen = Report::of(&runs[1]).0["unseen"].as_array().unwrap().len();
+    assert_eq!(unseen, 1, "{}", runs[1].stdout);
     check(&Silent { who: &[&who], why: "its sandbox is not running (exited)" }, runs);
     assert_eq!(all_ids(), before);
     all_answer(fleet);
@@ -180,15 +182,20 @@ fn a_hub_whose_tunnel_is_refused_by_the_master_blocks_every_deletion() {
     });
 }
 
-/// Ends the tunnel's ssh; the sandbox starts the next.
+/// Puts the sandbox back on its network. It may have another address now: the old connection leads nowhere.
+fn reconnect() {
+    try_sh("docker", &["network", "connect", &world().network.name, &sandbox()]);
+    end_tunnel();
+}
+
+/// Ends the tunnel's ssh, if there is one; the sandbox starts the next.
 fn end_tunnel() {
-    docker(&["exec", &sandbox(), "pkill", "-x", "ssh"]);
+    try_sh("docker", &["exec", &sandbox(), "pkill", "-x", "ssh"]);
 }
 
 #[test]
 fn a_hub_whose_sandbox_is_cut_off_from_the_network_blocks_every_deletion() {
     let _breaking = breaking();
-    let began = Instant::now();
     // At first the tunnel is there and nothing comes through it; after some 15 s ssh notices, and it is gone.
     blocks(
         &Silent { who: &SILENT, why: "no answer within 4s" },
@@ -199,7 +206,6 @@ fn a_hub_whose_sandbox_is_cut_off_from_the_network_blocks_every_deletion() {
             undo
         },
     );
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -210,7 +216,7 @@ fn a_hub_whose_api_hangs_blocks_every_deletion_within_the_time_limit() {
     let before = all_ids();
     let paused = pause(hub());
     let began = Instant::now();
-    let runs = three_runs(fleet, Some(&config));
+    let runs = both(fleet, Some(&config));
     let took = began.elapsed();
     drop(paused);
     check(&Silent { who: &SILENT, why: "no answer within 4s" }, runs);
@@ -396,6 +402,9 @@ fn a_hub_whose_openrc_cannot_be_read_blocks_every_deletion() {
 #[test]
 fn a_hub_whose_openrc_is_broken_blocks_every_deletion() {
     let _breaking = breaking();
+    let fleet = breakable();
+    let config = fleet.variant("limits.toml", "[timeouts]\nopenrc = \"4s\"");
+    let before = all_ids();
     let good = std::fs::read_to_string(world().openrc("beta")).unwrap();
     let without_secret: String =
         good.lines().filter(|line| !line.contains("SECRET")).map(|line| format!("{line}\n")).collect();
@@ -408,13 +417,14 @@ fn a_hub_whose_openrc_is_broken_blocks_every_deletion() {
         ("export OS_AUTH_URL=http://192.0.2.1:5000/v3 (\n", "openrc"),
         // As Horizon's own openrc file asks; nobody is there to answer.
         ("read -sr OS_PASSWORD_INPUT\nexport OS_PASSWORD=$OS_PASSWORD_INPUT\n", "OS_"),
-        ("sleep 60\n", "sourcing its openrc took longer than 2s"),
+        ("sleep 60\n", "sourcing its openrc took longer than 4s"),
     ] {
-        let settings = why.ends_with("2s").then_some("[timeouts]\nopenrc = \"2s\"");
-        blocks(&Silent { who: &["hub pyaos"], why }, settings, || {
-            rewritten(&breakable().openrc("beta"), text)
-        });
+        let broken = rewritten(&fleet.openrc("beta"), text);
+        let run = run(fleet, &["--config", &config, "orphans", "--delete", "--confirm", "--format", "json"]);
+        drop(broken);
+        says_who_and_why(&Silent { who: &["hub pyaos"], why }, &run.exits(3));
     }
+    assert_eq!(all_ids(), before);
 }
 
 #[test]
@@ -533,7 +543,7 @@ fn the_runbooks_own_pipeline_takes_a_silent_hubs_volumes_for_orphans_where_fleet
     assert!(found.is_superset(&orphans), "{found:#?}");
     assert!(found.is_disjoint(&claims), "{found:#?}");
 
-    let undo = undo_docker(&["network", "connect", &world().network.name, &sandbox()]);
+    let undo = Undo(reconnect);
     docker(&["network", "disconnect", &world().network.name, &sandbox()]);
     end_tunnel();
     let found = pipeline();

@@ -1,7 +1,9 @@
 //! A fleet of a test's own: its file, its copies of openrc and key, and what fleet printed.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fs::OpenOptions;
 use std::hash::{Hash as _, Hasher as _};
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -182,6 +184,26 @@ impl Fleet {
     #[expect(clippy::disallowed_methods, reason = "a test's own scratch file")]
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("written");
+    }
+
+    /// Writes a file of its directory without giving it another inode: a sandbox holds a file and not its name.
+    pub fn write_in_place(&self, name: &str, text: &str) {
+        let mut file = OpenOptions::new().write(true).truncate(true).open(self.path(name)).expect("it is there");
+        file.write_all(text.as_bytes()).expect("written");
+    }
+
+    /// Puts a new file in the place of one of its directory, as editors do.
+    pub fn write_by_rename(&self, name: &str, text: &str) {
+        let scratch = format!("{name}.new");
+        self.write(&scratch, text);
+        let mode = std::fs::metadata(self.path(name)).expect("it is there").permissions();
+        std::fs::set_permissions(self.path(&scratch), mode).expect("set");
+        std::fs::rename(self.path(&scratch), self.path(name)).expect("renamed");
+    }
+
+    /// A file of its directory.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// `fleet new` for a hub of the world.

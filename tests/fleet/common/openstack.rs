@@ -157,6 +157,13 @@ impl Cinder {
         made["attachment"]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Gives a volume another name.
+    pub fn rename(&self, volume: &str, name: &str) {
+        let body = json!({ "volume": { "name": name } });
+        let (status, body) = self.ask("PUT", &format!("/volumes/{volume}"), Some(&body));
+        assert_eq!(status, 200, "{body}");
+    }
+
     /// Adds to a volume's metadata.
     pub fn set_metadata(&self, volume: &str, metadata: &Value) {
         let (status, body) =

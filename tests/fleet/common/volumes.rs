@@ -44,8 +44,14 @@ pub fn all_ids() -> BTreeSet<String> {
 pub fn breakable() -> &'static Fleet {
     static BREAKABLE: OnceLock<Fleet> = OnceLock::new();
     BREAKABLE.get_or_init(|| {
-        let hubs: Vec<&str> = world().hubs.iter().map(|hub| hub.name.as_str()).collect();
-        Fleet::with(&hubs)
+        let fleet = Fleet::empty();
+        std::thread::scope(|scope| {
+            let made = world().hubs.iter().map(|hub| scope.spawn(|| fleet.add(hub))).collect::<Vec<_>>();
+            for one in made {
+                one.join().expect("fleet starts").exits(0);
+            }
+        });
+        fleet
     })
 }
 
