@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -277,6 +278,8 @@ pub struct HubLook {
     pub hub: HubName,
     /// Its sandbox.
     pub sandbox: SandboxLook,
+    /// Where `fleet.toml` says that its openrc is.
+    pub openrc: PathBuf,
     /// Whether the sandbox holds another openrc than the one at the path now.
     pub openrc_stale: Answer<bool>,
     /// Whether the openrc can be read by others on this machine; `None` where it is gone.

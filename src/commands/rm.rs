@@ -56,7 +56,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let used = match used_volumes(&fleet, &sandboxes, hub).await {
+    let used = tokio::select! {
+        used = used_volumes(&fleet, &sandboxes, hub) => used,
+        () = context.interrupt.asked() => return Err(Failure::interrupted()),
+    };
+    let used = match used {
         Ok(used) => used,
         Err(_) if args.gone => Vec::new(),
         Err(unseen) => return Err(cannot_tell(hub, unseen)),

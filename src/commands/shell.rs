@@ -6,8 +6,9 @@ use rustix::termios::{self, OptionalActions, Termios};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::context::Context;
+use super::context::{Context, tell};
 use crate::config;
+use crate::exec::{end, run_mark};
 use crate::exit::{Exit, Failure};
 use crate::observe::Sandboxes;
 use crate::sandbox::paths;
@@ -52,17 +53,29 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
     })?;
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned());
+    let mark = run_mark();
     let spec = ExecSpec {
         argv: [paths::RUN, "sh", "-c", SHELL].map(str::to_owned).to_vec(),
-        env: vec![format!("TERM={term}")],
+        env: vec![format!("TERM={term}"), mark.clone()],
         stdin: true,
         tty: Some(size()),
     };
     let running = engine.exec(&sandbox.id, &spec).await?;
     let exec = running.id.clone();
-    {
+    let ended = {
         let _raw = Raw::enter().map_err(|error| Failure::failed(&error))?;
-        connect(&engine, running).await?;
+        tokio::select! {
+            ended = connect(&engine, running) => ended,
+            () = context.interrupt.asked() => Ok(false),
+        }
+    };
+    if !matches!(ended, Ok(true)) {
+        // The terminal has gone, or somebody stops fleet: the shell would stay in the sandbox for ever.
+        if let Err(reason) = end(&engine, &sandbox.id, &mark, &exec).await {
+            tell(&format!("the shell may still be running in the sandbox: {reason}\n"));
+        }
+        ended?;
+        return Ok(Exit::Interrupted);
     }
     Ok(match engine.exit_status(&exec).await? {
         0 => Exit::Done,
@@ -96,8 +109,9 @@ impl Drop for Raw {
     }
 }
 
-/// Keys go in, output comes out, and the size follows the window, until the shell ends.
-async fn connect(engine: &Engine, running: Running) -> Result<(), Failure> {
+/// Keys go in, output comes out, and the size follows the window, until the shell ends. `false` where the terminal went
+/// first.
+async fn connect(engine: &Engine, running: Running) -> Result<bool, Failure> {
     let Running { id, mut output, mut input } = running;
     let failed = |error: std::io::Error| Failure::failed(&error);
     let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
@@ -108,7 +122,7 @@ async fn connect(engine: &Engine, running: Running) -> Result<(), Failure> {
     loop {
         tokio::select! {
             piece = output.next() => match piece {
-                None => return Ok(()),
+                None => return Ok(true),
                 Some(Ok(Chunk::Stdout(bytes) | Chunk::Stderr(bytes))) => {
                     stdout.write_all(&bytes).await.map_err(failed)?;
                     stdout.flush().await.map_err(failed)?;
@@ -116,11 +130,7 @@ async fn connect(engine: &Engine, running: Running) -> Result<(), Failure> {
                 Some(Err(error)) => return Err(error.into()),
             },
             read = keys.read(&mut typed) => match read {
-                Ok(0) | Err(_) => {
-                    // The terminal is gone: so is the shell's input.
-                    let _ = input.shutdown().await;
-                    return Ok(());
-                }
+                Ok(0) | Err(_) => return Ok(false),
                 Ok(count) => {
                     input.write_all(&typed[..count]).await.map_err(failed)?;
                     input.flush().await.map_err(failed)?;

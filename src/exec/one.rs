@@ -58,12 +58,13 @@ impl From<Error> for End {
     }
 }
 
-/// A mark that no other run on the engine has: this process, and a count.
-fn run_mark() -> String {
+/// The variable by which all processes of a run are known, with a mark that no other run on the engine has: this process,
+/// and a count.
+pub fn run_mark() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // Nanoseconds tell apart two processes of one id in the life of a sandbox.
     let nanos = crate::clock::now().as_nanosecond();
-    format!("{}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("FLEET_RUN={}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
@@ -79,7 +80,7 @@ pub async fn run(
     let mark = run_mark();
     let spec = ExecSpec {
         argv: std::iter::once(paths::RUN.to_owned()).chain(argv.iter().cloned()).collect(),
-        env: vec![format!("FLEET_RUN={mark}")],
+        env: vec![mark.clone()],
         ..Default::default()
     };
     let starting = engine.exec(sandbox, &spec);
@@ -95,7 +96,7 @@ pub async fn run(
         () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
         () = stop => End::Interrupted,
     };
-    let ended = tokio::time::timeout(END_LIMIT, async {
+    let ended = within_limit(async {
         let exec = match exec {
             Some(exec) => exec,
             // What has been asked for may start whether or not anybody waits for it, so it is waited for.
@@ -106,13 +107,23 @@ pub async fn run(
         };
         end_run(engine, sandbox, &mark, &exec).await
     });
-    match ended.await.unwrap_or_else(|_| Err("the sandbox did not answer".to_owned())) {
+    match ended.await {
         Ok(()) => stopped,
         Err(reason) => End::Failed {
             reason: format!("the command was stopped, and may still be running in the sandbox: {reason}"),
             hint: None,
         },
     }
+}
+
+/// Ends every process that has a mark of [`run_mark`] in its environment. `exec` is the engine's id of the first one.
+pub async fn end(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
+    within_limit(end_run(engine, sandbox, mark, exec)).await
+}
+
+async fn within_limit(ending: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let ended = tokio::time::timeout(END_LIMIT, ending).await;
+    ended.unwrap_or_else(|_| Err("the sandbox did not answer".to_owned()))
 }
 
 async fn deadline(limit: Option<Duration>) {

@@ -68,6 +68,7 @@ async fn look_at_hub(
                 _ => false,
             },
         },
+        openrc: hub.openrc.clone(),
         openrc_stale: Answer::NotAsked,
         openrc_open_to_others: std::fs::metadata(&hub.openrc)
             .ok()

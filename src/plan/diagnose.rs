@@ -113,11 +113,13 @@ fn openrc(look: &HubLook, findings: &mut Vec<Finding>) {
     }
     match look.openrc_open_to_others {
         None => findings.push(Finding::error(
-            "its openrc is gone from where fleet.toml says it is",
+            format!("its openrc is gone: there is no {}", look.openrc.display()),
             "put it back; the sandbox still holds the file that was mounted",
         )),
-        Some(true) => findings
-            .push(Finding::warning("its openrc can be read by others on this machine", "chmod 600 it")),
+        Some(true) => findings.push(Finding::warning(
+            "its openrc can be read by others on this machine",
+            format!("chmod 600 {}", look.openrc.display()),
+        )),
         Some(false) => {}
     }
     if look.openrc_stale == Answer::Seen(true) {

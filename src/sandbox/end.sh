@@ -1,6 +1,6 @@
 #!/bin/sh
-# end RUN: ends every process of one run, wherever it has got to. They are known by the variable that fleet put into the
-# run's environment, which children inherit even when they leave their process group or session; those that were given
+# end VARIABLE=VALUE: ends every process of one run, wherever it has got to. They are known by the variable that fleet put
+# into the run's environment, which children inherit even when they leave their process group or session; those that were given
 # another environment (`env -i`) by their parent or session.
 
 # Id, parent and session of every process that has not ended.
@@ -22,7 +22,7 @@ table() {
 of_run() {
     all=$(table)
     known=" "
-    for file in $(grep -ls "FLEET_RUN=$1" /proc/[0-9]*/environ); do
+    for file in $(grep -ls "$1" /proc/[0-9]*/environ); do
         pid=${file#/proc/}
         known="$known${pid%/environ} "
     done

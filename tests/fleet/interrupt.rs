@@ -21,8 +21,8 @@ impl SlowEngine {
         let name = format!("engine-{}.sock", fleet.files().len());
         let listener = UnixListener::bind(fleet.path(&name)).expect("bound");
         let setting = format!("engine = \"unix://{}\"\n", fleet.path(&name).display());
-        let rest: String = fleet.toml().lines().filter(|line| !line.starts_with("engine")).fold(String::new(), |text, line| text + line + "\n");
-        fleet.write("fleet.toml", &(setting + &rest));
+        let rest: Vec<_> = fleet.toml().lines().filter(|line| !line.contains("unix://")).map(str::to_owned).collect();
+        fleet.write("fleet.toml", &format!("{setting}{}\n", rest.join("\n")));
         let seen = Arc::new(AtomicBool::new(false));
         let sink = seen.clone();
         std::thread::spawn(move || {

@@ -10,7 +10,9 @@
 
 mod bad_input;
 mod common;
+mod doctor;
 mod exec;
+mod interrupt;
 mod list;
 mod new;
 mod orphans_blocked;
@@ -19,4 +21,6 @@ mod orphans_report;
 mod pvc;
 mod rm;
 mod secrets;
+mod shell;
+mod status;
 mod tunnel;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::volumes::{
-    ONLY_ANCIENT, Planted, Report, Wanted, all_answer, all_ids, breakable, cinder, claim_name,
+    ONLY_ANCIENT, Planted, Report, Wanted, all_answer, all_ids, breakable, cinder, claim_name, hang,
     make_claim, make_pv, plant, run, text,
 };
 use crate::common::watched::Watched;
-use crate::common::world::{Undo, docker, eventually, pause};
+use crate::common::world::{Undo, docker, eventually};
 use crate::common::{Fleet, breaking, standing, world};
 
 /// One after the other, in the plan's order: by project, name and id.
@@ -227,13 +227,13 @@ fn the_volume_of_a_claim_that_is_made_while_the_scan_runs_is_kept() {
     let planted = plant("alpha", &in_order(2));
     let [orphan, claimed] = planted.ids()[..] else { panic!("two") };
     let before = (all_ids(), lists_answered());
-    // While one master hangs, fleet has the lists of volumes, and waits before it asks anybody for PVs.
-    let paused = pause(world().hub("mvu23s"));
+    // While one API server hangs, fleet has the lists of volumes, and waits before it asks anybody for PVs.
+    let hanging = hang(world().hub("mvu23s"));
     let scan = Watched::start(fleet, &["--config", &config, "orphans", "--delete", "--confirm", "--format", "json"]);
     eventually("both projects' volumes are listed", Duration::from_secs(60), || lists_answered() >= before.1 + 2);
     let _claim = make_claim(world().hub("fsu-s23"), "claim-test", "test-claimed", claimed);
     let later = plant("alpha", &in_order(1));
-    drop(paused);
+    drop(hanging);
     let run = scan.end().exits(0);
     let told = outcomes(&run.json());
     assert_eq!(told.keys().map(String::as_str).collect::<Vec<_>>(), [orphan], "{}", run.stderr);
@@ -254,13 +254,13 @@ fn a_hub_that_falls_silent_in_the_middle_stops_the_rest() {
     let deleting =
         Watched::start(fleet, &["--config", &config, "orphans", "--delete", "--confirm", "--format", "json"]);
     deleting.until("deleted ");
-    let paused = deleting.meanwhile(|| {
-        let paused = pause(world().hub("mvu23s"));
+    let hanging = deleting.meanwhile(|| {
+        let hanging = hang(world().hub("mvu23s"));
         std::thread::sleep(Duration::from_millis(2100));
-        paused
+        hanging
     });
     let run = deleting.end();
-    drop(paused);
+    drop(hanging);
     let run = run.exits(3).says("hub mvu23s: ");
     assert!(run.stderr.contains("no answer within 5s"), "{}", run.stderr);
     let document = run.json();

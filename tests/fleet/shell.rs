@@ -6,6 +6,9 @@ use crate::common::pty::Pty;
 use crate::common::world::{eventually, try_sh};
 use crate::common::{standing, using};
 
+/// A part of the prompt that does not depend on who the operator is.
+const PROMPT: &str = ":~";
+
 /// A terminal of 33 lines and 101 columns in which a script runs. `$FLEET` is the program.
 fn terminal(script: &str) -> Pty {
     Pty::run(&format!("stty rows 33 cols 101; {script}"), |command| {
@@ -26,7 +29,7 @@ fn the_shell_has_what_an_operator_has_and_the_size_of_the_window_also_after_it_c
     let _using = using();
     let mut pty = terminal("tty; $FLEET shell ou23s; echo left with $?");
     let tty = pty.shows("\r\n").trim().to_owned();
-    pty.shows("$ ");
+    pty.shows(PROMPT);
     // What is typed is shown too, so what is waited for is not typed as it is.
     pty.types("echo size: $(stty size); echo hub: $CLUSTER $TERM; echo auth: ${OS_AUTH_URL:0:4}\n");
     pty.shows("size: 33 101");
@@ -57,7 +60,7 @@ fn standing_size() -> String {
 fn ctrl_c_stops_what_runs_inside_and_not_the_shell_and_ctrl_d_leaves_it() {
     let _using = using();
     let mut pty = terminal("$FLEET shell pyaos; echo left with $?");
-    pty.shows("$ ");
+    pty.shows(PROMPT);
     pty.types("echo ready-$((1+1)); sleep 4901\n");
     pty.shows("ready-2");
     eventually("it sleeps", Duration::from_secs(10), || shells("pyaos").iter().any(|line| line.contains("sleep 4901")));
@@ -76,7 +79,7 @@ fn a_shell_that_ends_with_a_failure_is_one_and_the_terminal_is_as_it_was() {
     let _using = using();
     let mut pty = terminal("stty -g; $FLEET shell mvu23s; echo left with $?; stty -g");
     let before = pty.shows("\r\n").trim().to_owned();
-    pty.shows("$ ");
+    pty.shows(PROMPT);
     pty.types("exit 3\n");
     pty.shows("left with 1");
     pty.end();
@@ -89,7 +92,7 @@ fn closing_the_terminal_leaves_no_shell_behind() {
     let _using = using();
     for signal in ["-KILL", "-TERM"] {
         let mut pty = terminal("exec $FLEET shell fsu-s23");
-        pty.shows("$ ");
+        pty.shows(PROMPT);
         pty.types("echo ready-$((1+1)); sleep 4902\n");
         pty.shows("ready-2");
         eventually("it sleeps", Duration::from_secs(10), || shells("fsu-s23").len() == 2);

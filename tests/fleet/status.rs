@@ -98,7 +98,7 @@ fn a_sandbox_that_does_not_run_is_told_with_what_to_do() {
     docker(&["rm", &container]);
     let run = fleet.run(&["status"]).exits(1);
     assert_eq!(line(&run, "ou23s")[..2], ["ou23s", "none"]);
-    run.says("it has no sandbox").says("hint").says("fleet new --name ou23s");
+    run.says("it has no sandbox").says("fleet new --name ou23s");
 }
 
 #[test]

@@ -261,6 +261,21 @@ fn undo_on(hub: &WorldHub, args: &[&str]) -> impl FnMut() + use<> {
     }
 }
 
+/// An API server that hangs, until this is dropped, on a master that lives: the tunnel stays up, however long it takes.
+pub fn hang(hub: &WorldHub) -> Undo<impl FnMut() + use<>> {
+    let signal = |signal: &str| {
+        let container = hub.container.clone();
+        let signal = signal.to_owned();
+        move || try_sh("docker", &["exec", &container, "pkill", &signal, "-x", "kube-apiserver"])
+    };
+    let go_on = signal("-CONT");
+    let undo = Undo(move || {
+        go_on();
+    });
+    assert!(signal("-STOP")().status.success(), "{} has no API server", hub.name);
+    undo
+}
+
 /// The report of `fleet orphans --format json`.
 pub struct Report(pub Value);
 
