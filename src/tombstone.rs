@@ -22,6 +22,7 @@ pub fn path_of(fleet: &Fleet, hub: &HubName) -> PathBuf {
 /// Sets one. What an earlier one of the name remembers stays remembered: that may have been another cluster.
 pub fn set(fleet: &Fleet, mut stone: Tombstone) -> Result<(), Failure> {
     if let Some(earlier) = of(fleet, &stone.hub)? {
+        stone.removed_at = stone.removed_at.min(earlier.removed_at);
         let more = not_in(earlier, &stone.persistent_volumes);
         stone.persistent_volumes.extend(more);
     }

@@ -151,7 +151,9 @@ async fn steps(
     match stone {
         // One that cannot be removed keeps more than it has to, and that is all.
         Stone::Superseded if tombstone::remove(fleet, &hub.name).is_ok() => {}
-        Stone::Superseded | Stone::StillNeeded => tell(Event::StoneKept(&tombstone::path_of(fleet, &hub.name))),
+        Stone::Superseded | Stone::StillNeeded => {
+            tell(Event::StoneKept(&tombstone::path_of(fleet, &hub.name)))
+        }
         Stone::None => {}
     }
     Ok(())
@@ -173,7 +175,8 @@ async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
         Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?.persistent_volumes().await
     };
     let has = asked.await.map_err(|error| Failure::failed(&error))?;
-    let superseded = tombstone::not_in(stone, &has).is_empty();
+    // One that remembers nothing says nothing of which cluster it was.
+    let superseded = !stone.persistent_volumes.is_empty() && tombstone::not_in(stone, &has).is_empty();
     Ok(if superseded { Stone::Superseded } else { Stone::StillNeeded })
 }
 

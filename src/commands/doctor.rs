@@ -118,7 +118,8 @@ async fn images(engine: &Engine, fleet: &Fleet, findings: &mut Vec<Finding>) -> 
         findings.push(Finding::warning(
             format!("there is a sandbox for hub {}, which fleet.toml does not have", stranger.hub),
             format!(
-                "add the hub to fleet.toml, or remove the container: docker rm -f {}",
+                "put the hub back into fleet.toml, or, if its cluster is gone for good, docker rm -f {}; until then nothing is \
+                 called an orphan",
                 fleet.container_of(&stranger.hub)
             ),
         ));

@@ -83,6 +83,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let Some(confirmed) = confirmed else {
         return if deletions.is_empty() { Ok(Exit::Done) } else { Err(unconfirmed(&deletions)) };
     };
+    // A hub that was declared meanwhile has not been asked.
+    if context.fleet()? != fleet {
+        return Err(Failure {
+            exit: Exit::CannotTell,
+            problems: vec![format!("{} was changed meanwhile; nothing is deleted", fleet.path.display())],
+            hint: Some("run it again".to_owned()),
+        });
+    }
     let world = RealWorld::new(&clusters, &clouds);
     carry_out(args, context, &fleet, &world, &deletions, &confirmed).await
 }

@@ -61,18 +61,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         () = context.interrupt.asked() => return Err(Failure::interrupted()),
     };
     let used = match used {
-        Ok(used) => used,
-        Err(_) if args.gone => Vec::new(),
+        Ok(used) => Some(used),
+        Err(_) if args.gone => None,
         Err(unseen) => return Err(cannot_tell(hub, unseen)),
     };
     // The stone first: whatever happens from here on, the volumes are remembered.
-    if !used.is_empty() {
+    // Also where there are none yet: the cluster may go on, and make some.
+    if let Some(used) = used {
         let count = used.len();
         let stone = Tombstone { hub: hub.name.clone(), removed_at: clock::now(), persistent_volumes: used };
         tombstone::set(&fleet, stone)?;
         tell(&format!(
-            "{count} volumes that its cluster uses are remembered in {}, and are no orphans; remove that file when the cluster \
-             is gone\n",
+            "{count} volumes that its cluster uses are remembered in {}; they, and volumes made from now on, are no orphans until \
+             you remove that file, when the cluster is gone\n",
             tombstone::path_of(&fleet, &hub.name).display()
         ));
     }

@@ -9,13 +9,34 @@ use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
 use crate::systems::kube::{Cluster, Error, Kind};
+use crate::systems::ssh::HostKey;
 
 /// A client for a hub's cluster. Nothing is asked yet, but what must be on this machine is there.
 pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<Cluster, Unseen> {
     sandboxes.running(fleet, hub)?;
+    if pinned_elsewhere(hub) {
+        return Err(Unseen {
+            subject: Subject::Hub(hub.name.clone()),
+            reason: format!(
+                "its tunnel was made for another address than {}, which fleet.toml has now",
+                hub.ip
+            ),
+            hint: Some(
+                "put the old address back; or take the hub out with it, and make it again with the new one"
+                    .to_owned(),
+            ),
+        });
+    }
     Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), fleet.timeouts.kubernetes)
         .await
         .map_err(|error| unseen(&hub.name, &error))
+}
+
+/// Whether the tunnel leads to another master than the one that `fleet.toml` names: the sandbox was made for that one, and
+/// the old cluster would go on answering in the new one's name.
+fn pinned_elsewhere(hub: &Hub) -> bool {
+    let pinned = std::fs::read_to_string(hub.known_hosts()).unwrap_or_default();
+    HostKey::from_known_hosts(&pinned, hub.ip, hub.ssh.port).is_none()
 }
 
 pub(super) fn unseen(hub: &HubName, error: &Error) -> Unseen {

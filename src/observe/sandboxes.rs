@@ -38,8 +38,8 @@ impl Sandboxes {
             None => Err(unseen(
                 format!("it has no sandbox: there is no container {container}"),
                 format!(
-                    "take the hub out and make it again: `fleet rm {0} --gone`, then `fleet new --name {0} ...`; \
-                         its state directory stays",
+                    "cut its [[hub]] from fleet.toml and make it again at once: `fleet new --name {} ...`; its state directory \
+                         stays, and so does its kubeconfig",
                     hub.name
                 ),
             )),

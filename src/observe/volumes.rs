@@ -13,7 +13,7 @@ use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
 use crate::observed::{ProjectKey, ProjectVolumes, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Engine, Sandbox};
 use crate::systems::openstack::{Cloud, Error};
 use crate::tombstone;
 
@@ -111,7 +111,30 @@ async fn source(
     interrupt: &Interrupt,
 ) -> Result<OpenrcEnv, Unseen> {
     let sandbox = sandboxes.running(fleet, hub)?;
-    Ok(look_at_openrc(engine, fleet, hub, sandbox, interrupt).await?.env)
+    let look = look_at_openrc(engine, fleet, hub, sandbox, interrupt).await?;
+    // What it holds may lead to another project than the one that the hub is in now.
+    if look.stale == Some(true) {
+        return Err(Unseen {
+            subject: Subject::Hub(hub.name.clone()),
+            reason: "its openrc is stale: the sandbox holds another file than the one at the path now"
+                .to_owned(),
+            hint: Some(format!("docker restart {}", fleet.container_of(&hub.name))),
+        });
+    }
+    Ok(look.env)
+}
+
+/// A sandbox of this fleet whose hub is not in `fleet.toml`: somebody has cut it out by hand, and its cluster may live on.
+fn undeclared(fleet: &Fleet, stranger: &Sandbox) -> Unseen {
+    let (hub, container) = (&stranger.hub, fleet.container_of(&stranger.hub));
+    Unseen {
+        subject: Subject::Hub(hub.clone()),
+        reason: "it has a sandbox of this fleet, and is not in fleet.toml".to_owned(),
+        hint: Some(format!(
+            "put it back into fleet.toml and take it out with `fleet rm {hub}`; if its cluster is gone for good, docker rm -f \
+             {container}"
+        )),
+    }
 }
 
 /// Looks at all volumes of all projects, and then at all PVs of all clusters.
@@ -133,6 +156,7 @@ pub async fn look_at_volumes(
     };
     let ((clouds, projects, mut unseen, missing), ()) = tokio::join!(ask_projects, clusters.warm_up());
     unseen.extend(missing);
+    unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
     let (seen, missing) = clusters.persistent_volumes().await;
     // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
     for one in missing {

@@ -202,8 +202,8 @@ impl Engine {
     /// Connects to the engine at a Unix socket and agrees on a version of the API with it.
     pub async fn connect(socket: &Path, limit: Duration) -> Result<Self, Error> {
         let no_engine = |source| Error::NoEngine { socket: socket.to_owned(), source: Box::new(source) };
-        // The limit is in whole seconds here; `ask` below holds every request to the exact one.
-        let seconds = limit.as_secs().max(1);
+        // In whole seconds, and later than `ask` below, which holds every request to the exact limit and says so.
+        let seconds = limit.as_secs() + 2;
         let docker = bollard::Docker::connect_with_unix(
             &socket.to_string_lossy(),
             seconds,

@@ -182,7 +182,7 @@ impl Cloud {
         let request =
             || volume::get::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
         let response = self.storage(request).await?;
-        if response.status() == StatusCode::NOT_FOUND {
+        if is_gone(&response) {
             return Ok(None);
         }
         let answer: wire::OneVolume = parse(&body(response)?)?;
@@ -204,9 +204,10 @@ impl Cloud {
         let request =
             || volume::delete::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
         let response = self.storage(request).await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Ok(Deletion::AlreadyGone),
-            _ => body(response).map(|_| Deletion::Accepted),
+        if is_gone(&response) {
+            Ok(Deletion::AlreadyGone)
+        } else {
+            body(response).map(|_| Deletion::Accepted)
         }
     }
 
@@ -362,6 +363,13 @@ fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {
     serde_json::from_slice(bytes).map_err(|error| Cause::Answer(error.to_string()))
+}
+
+/// Whether Cinder itself says that there is no such volume. A 404 of a proxy in front of it says nothing.
+fn is_gone(response: &Response<Bytes>) -> bool {
+    response.status() == StatusCode::NOT_FOUND
+        && serde_json::from_slice::<serde_json::Value>(response.body())
+            .is_ok_and(|answer| answer.get("itemNotFound").is_some())
 }
 
 /// An id becomes a part of a path: nothing may be in it that could lead to another one.

@@ -21,7 +21,8 @@ impl SlowEngine {
         let name = format!("engine-{}.sock", fleet.files().len());
         let listener = UnixListener::bind(fleet.path(&name)).expect("bound");
         let setting = format!("engine = \"unix://{}\"\n", fleet.path(&name).display());
-        let rest: Vec<_> = fleet.toml().lines().filter(|line| !line.contains("unix://")).map(str::to_owned).collect();
+        let rest: Vec<_> =
+            fleet.toml().lines().filter(|line| !line.contains("unix://")).map(str::to_owned).collect();
         fleet.write("fleet.toml", &format!("{setting}{}\n", rest.join("\n")));
         let seen = Arc::new(AtomicBool::new(false));
         let sink = seen.clone();
@@ -30,12 +31,20 @@ impl SlowEngine {
                 let engine = UnixStream::connect("/var/run/docker.sock").expect("the engine answers");
                 let held = Arc::new(AtomicBool::new(false));
                 let (seen, hold) = (sink.clone(), held.clone());
-                pass(client.try_clone().expect("cloned"), engine.try_clone().expect("cloned"), move |bytes| {
-                    if String::from_utf8_lossy(bytes).lines().next().is_some_and(|line| line.contains(request)) {
-                        hold.store(true, Ordering::SeqCst);
-                        seen.store(true, Ordering::SeqCst);
-                    }
-                });
+                pass(
+                    client.try_clone().expect("cloned"),
+                    engine.try_clone().expect("cloned"),
+                    move |bytes| {
+                        if String::from_utf8_lossy(bytes)
+                            .lines()
+                            .next()
+                            .is_some_and(|line| line.contains(request))
+                        {
+                            hold.store(true, Ordering::SeqCst);
+                            seen.store(true, Ordering::SeqCst);
+                        }
+                    },
+                );
                 pass(engine, client, move |_| {
                     if held.swap(false, Ordering::SeqCst) {
                         std::thread::sleep(delay);
@@ -135,7 +144,12 @@ fn an_interrupted_exec_leaves_no_process_behind_and_says_what_was_interrupted() 
         let running = fleet.start(&["exec", "--all", "--format", format, "sh", "-c", script]);
         for hub in &world().hubs {
             eventually("it is at work", Duration::from_secs(30), || {
-                fleet.processes(&hub.name).iter().filter(|line| line.trim_start().starts_with("sleep 481")).count() == 2
+                fleet
+                    .processes(&hub.name)
+                    .iter()
+                    .filter(|line| line.trim_start().starts_with("sleep 481"))
+                    .count()
+                    == 2
             });
         }
         let run = ends_after(running, signal, Duration::from_secs(10));

@@ -74,9 +74,11 @@ fn a_fleet_toml_that_was_not_there_is_not_there_after_a_failure() {
     let fleet = Fleet::empty();
     std::fs::remove_file(fleet.path("fleet.toml")).expect("removed");
     let before = fleet.everything();
-    let (key, openrc) = (fleet.path("id_ed25519").display().to_string(), fleet.openrc("alpha").display().to_string());
+    let (key, openrc) =
+        (fleet.path("id_ed25519").display().to_string(), fleet.openrc("alpha").display().to_string());
     // A machine without sshd; the fleet's name is the usual one, so the hub's is this test's own.
-    let args = ["new", "--name", &fleet.name, "--ip", &world().cloud.ip, "--openrc", &openrc, "--ssh-key", &key];
+    let args =
+        ["new", "--name", &fleet.name, "--ip", &world().cloud.ip, "--openrc", &openrc, "--ssh-key", &key];
     fleet.run(&args).exits(1).says("cannot pin the master's host key");
     assert_eq!(fleet.everything(), before);
 }
@@ -427,7 +429,10 @@ fn a_source_that_is_gone_is_an_error_and_never_becomes_a_directory() {
     docker(&["start", &container]);
     eventually("it works again", Duration::from_secs(20), || fleet.run(&["status"]).status == Some(0));
     // What is written in place is seen at once.
-    fleet.write_in_place("openrc-alpha.sh", &format!("{}export OS_MARK=written\n", fleet.read("openrc-alpha.sh")));
+    fleet.write_in_place(
+        "openrc-alpha.sh",
+        &format!("{}export OS_MARK=written\n", fleet.read("openrc-alpha.sh")),
+    );
     let run = fleet.run(&["exec", "--all", "printenv", "OS_MARK"]).exits(0);
     assert_eq!(run.lines_of("ou23s"), ["written"]);
 }

@@ -76,7 +76,9 @@ fn exactly_the_orphans_are_deleted_and_nothing_else() {
             Wanted::orphan(), // bound
         ],
     );
-    let [.., snapshot, reserved, released, renamed, by_name, bound] = &kept.volumes[..] else { panic!("six") };
+    let [.., snapshot, reserved, released, renamed, by_name, bound] = &kept.volumes[..] else {
+        panic!("six")
+    };
     cinder("alpha").snapshot(&snapshot.0);
     cinder("alpha").reserve(&reserved.0);
     let (one, other) = (world().hub("fsu-s23"), world().hub("mvu23s"));
@@ -122,7 +124,8 @@ fn without_confirmation_the_plan_is_shown_and_nothing_is_changed() {
     let _breaking = breaking();
     let fleet = standing();
     let config = config(fleet, ONLY_ANCIENT);
-    let orphans = [plant("alpha", &[Wanted::orphan(), Wanted::orphan().gib(2)]), plant("beta", &[Wanted::orphan()])];
+    let orphans =
+        [plant("alpha", &[Wanted::orphan(), Wanted::orphan().gib(2)]), plant("beta", &[Wanted::orphan()])];
     let wanted: BTreeSet<&str> = orphans.iter().flat_map(Planted::ids).collect();
     let (before, everything) = (all_ids(), fleet.everything());
     let table = run(fleet, &["--config", &config, "orphans", "--delete"])
@@ -216,7 +219,9 @@ fn what_changes_between_plan_and_deletion_is_kept_with_the_reason() {
 /// How often Cinder has answered a list of volumes.
 fn lists_answered() -> usize {
     let log = docker(&["exec", &world().cloud.container, "cat", "/var/log/openstack/cinder.log"]);
-    log.lines().filter(|line| line.contains("/volumes/detail") && line.contains("returned with HTTP 200")).count()
+    log.lines()
+        .filter(|line| line.contains("/volumes/detail") && line.contains("returned with HTTP 200"))
+        .count()
 }
 
 #[test]
@@ -229,8 +234,11 @@ fn the_volume_of_a_claim_that_is_made_while_the_scan_runs_is_kept() {
     let before = (all_ids(), lists_answered());
     // While one API server hangs, fleet has the lists of volumes, and waits before it asks anybody for PVs.
     let hanging = hang(world().hub("mvu23s"));
-    let scan = Watched::start(fleet, &["--config", &config, "orphans", "--delete", "--confirm", "--format", "json"]);
-    eventually("both projects' volumes are listed", Duration::from_secs(60), || lists_answered() >= before.1 + 2);
+    let scan =
+        Watched::start(fleet, &["--config", &config, "orphans", "--delete", "--confirm", "--format", "json"]);
+    eventually("both projects' volumes are listed", Duration::from_secs(60), || {
+        lists_answered() >= before.1 + 2
+    });
     let _claim = make_claim(world().hub("fsu-s23"), "claim-test", "test-claimed", claimed);
     let later = plant("alpha", &in_order(1));
     drop(hanging);
@@ -307,7 +315,11 @@ fn ctrl_c_in_the_middle_lets_the_rest_be_and_says_so() {
             let gone = before.len() - left;
             assert!((1..=2).contains(&gone), "{gone}");
             let rest = planted.ids().len() - gone;
-            assert!(run.stdout.contains(&format!("\nNot started: {rest} volumes, {rest} GiB\n")), "{}", run.stdout);
+            assert!(
+                run.stdout.contains(&format!("\nNot started: {rest} volumes, {rest} GiB\n")),
+                "{}",
+                run.stdout
+            );
         }
     }
 }
@@ -343,7 +355,8 @@ fn a_hub_that_is_taken_out_leaves_its_volumes_kept_until_its_tombstone_is_remove
     assert_eq!(classes_of(&report, &hub.name), BTreeSet::from(["in use".to_owned()]));
     let today = docker(&["exec", &world().cloud.container, "date", "-u", "+%F"]);
     let told = format!("{}, which was taken out of the fleet on {today} and used it then", hub.name);
-    for volume in world().volumes_of("claim").iter().filter(|volume| volume.hub.as_deref() == Some(&hub.name)) {
+    for volume in world().volumes_of("claim").iter().filter(|volume| volume.hub.as_deref() == Some(&hub.name))
+    {
         let reason = text(&report.volume(&volume.id)["reason"]);
         assert!(reason.contains(&told), "{reason}");
     }

@@ -7,11 +7,13 @@ use crate::common::{Fleet, breaking, using, world};
 
 /// Names of the PVs that the stone of a hub remembers.
 fn remembered(fleet: &Fleet, hub: &str) -> Vec<String> {
-    let stone: Value = serde_json::from_str(&fleet.read(&format!("jhubs/.tombstones/{hub}.json"))).expect("JSON");
+    let stone: Value =
+        serde_json::from_str(&fleet.read(&format!("jhubs/.tombstones/{hub}.json"))).expect("JSON");
     assert_eq!(stone["hub"], hub);
     let volumes = stone["persistent_volumes"].as_array().expect("a list");
     assert!(volumes.iter().all(|volume| volume["volume_ids"].as_array().is_some_and(|ids| !ids.is_empty())));
-    let mut names: Vec<_> = volumes.iter().map(|volume| volume["name"].as_str().expect("a name").to_owned()).collect();
+    let mut names: Vec<_> =
+        volumes.iter().map(|volume| volume["name"].as_str().expect("a name").to_owned()).collect();
     names.sort();
     names
 }
@@ -57,7 +59,11 @@ fn a_hub_that_is_silent_stays_unless_its_cluster_is_said_to_be_gone() {
     let before = fleet.everything();
     {
         let _paused = pause(hub);
-        fleet.run(&["rm", "pyaos"]).exits(3).says("cannot tell what volumes hub pyaos uses").says("fleet rm pyaos --gone");
+        fleet
+            .run(&["rm", "pyaos"])
+            .exits(3)
+            .says("cannot tell what volumes hub pyaos uses")
+            .says("fleet rm pyaos --gone");
         assert_eq!(fleet.everything(), before);
         fleet.run(&["rm", "pyaos", "--gone"]).exits(0);
     }

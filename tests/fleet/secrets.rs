@@ -29,7 +29,10 @@ fn secrets_of(fleet: &Fleet, hubs: &[&str]) -> Vec<Secret> {
     let mut found = Vec::new();
     for project in ["alpha", "beta", "expired"] {
         let text = fleet.read(&format!("openrc-{project}.sh"));
-        found.push(secret(format!("the secret of {project}"), after(&text, "OS_APPLICATION_CREDENTIAL_SECRET=")));
+        found.push(secret(
+            format!("the secret of {project}"),
+            after(&text, "OS_APPLICATION_CREDENTIAL_SECRET="),
+        ));
     }
     for (n, line) in fleet.read("id_ed25519").lines().filter(|line| !line.starts_with("-----")).enumerate() {
         found.extend((line.len() >= 60).then(|| secret(format!("line {n} of the private key"), line)));
@@ -74,7 +77,10 @@ fn watch_command_lines(secrets: &[Secret], stop: &AtomicBool) -> (usize, Vec<Str
             let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
             let line = String::from_utf8_lossy(&line);
             for Secret { name, .. } in secrets.iter().filter(|secret| line.contains(&secret.text)) {
-                seen.push(format!("{name} in the command line of {}", line.split('\0').next().unwrap_or_default()));
+                seen.push(format!(
+                    "{name} in the command line of {}",
+                    line.split('\0').next().unwrap_or_default()
+                ));
             }
         }
         rounds += 1;
@@ -94,7 +100,11 @@ fn no_secret_gets_into_outputs_logs_labels_process_lists_or_files() {
     let outputs = std::cell::RefCell::new(Vec::new());
     let run = |args: &[&str]| {
         let mut command = fleet.command(args);
-        let output = command.env("HOME", fleet.path("home")).env("TMPDIR", fleet.path("tmp")).output().expect("fleet starts");
+        let output = command
+            .env("HOME", fleet.path("home"))
+            .env("TMPDIR", fleet.path("tmp"))
+            .output()
+            .expect("fleet starts");
         outputs.borrow_mut().push((args.join(" "), [output.stdout, output.stderr].concat()));
         output.status.code().expect("an exit status")
     };
@@ -158,9 +168,13 @@ fn no_secret_gets_into_outputs_logs_labels_process_lists_or_files() {
             let key = fleet.read("id_ed25519");
             fleet.write("broken", &key.replace("-----BEGIN OPENSSH", "-----BEGIN"));
             try_sh("chmod", &["600", fleet.path("broken").to_str().expect("UTF-8")]);
-            let (broken, openrc) = (fleet.path("broken").display().to_string(), fleet.openrc("alpha").display().to_string());
+            let (broken, openrc) =
+                (fleet.path("broken").display().to_string(), fleet.openrc("alpha").display().to_string());
             let ip = &world().hub("mvu23s").ip;
-            assert_ne!(run(&["new", "--name", "mvu23s", "--ip", ip, "--openrc", &openrc, "--ssh-key", &broken]), 0);
+            assert_ne!(
+                run(&["new", "--name", "mvu23s", "--ip", ip, "--openrc", &openrc, "--ssh-key", &broken]),
+                0
+            );
             std::fs::remove_file(fleet.path("broken")).expect("removed");
         }));
         stop.store(true, Ordering::SeqCst);
@@ -177,7 +191,8 @@ fn no_secret_gets_into_outputs_logs_labels_process_lists_or_files() {
         let logs = try_sh("docker", &["logs", &container]);
         clean(&secrets, &[logs.stdout, logs.stderr].concat(), "docker logs");
         let until = docker(&["info", "--format", "{{.SystemTime}}"]);
-        let events = ["events", "--since", &since, "--until", &until, "--filter", &format!("container={container}")];
+        let events =
+            ["events", "--since", &since, "--until", &until, "--filter", &format!("container={container}")];
         let events = docker(&events);
         assert!(events.contains("exec_create"), "the engine tells of every command");
         clean(&secrets, events.as_bytes(), "docker events");

@@ -21,7 +21,11 @@ fn terminal(script: &str) -> Pty {
 
 /// Processes in a sandbox that a shell left there.
 fn shells(hub: &str) -> Vec<String> {
-    standing().processes(hub).into_iter().filter(|line| line.trim() == "bash" || line.contains("sleep 49")).collect()
+    standing()
+        .processes(hub)
+        .into_iter()
+        .filter(|line| line.trim() == "bash" || line.contains("sleep 49"))
+        .collect()
 }
 
 #[test]
@@ -63,7 +67,9 @@ fn ctrl_c_stops_what_runs_inside_and_not_the_shell_and_ctrl_d_leaves_it() {
     pty.shows(PROMPT);
     pty.types("echo ready-$((1+1)); sleep 4901\n");
     pty.shows("ready-2");
-    eventually("it sleeps", Duration::from_secs(10), || shells("pyaos").iter().any(|line| line.contains("sleep 4901")));
+    eventually("it sleeps", Duration::from_secs(10), || {
+        shells("pyaos").iter().any(|line| line.contains("sleep 4901"))
+    });
     pty.types("\x03");
     pty.types("echo after-$((2+2)) status-$?\n");
     pty.shows("after-4 status-130");
@@ -99,7 +105,9 @@ fn closing_the_terminal_leaves_no_shell_behind() {
         // The terminal goes away, as it does when an SSH connection breaks; or somebody stops fleet itself.
         let id = match signal {
             "-KILL" => pty.id().to_string(),
-            _ => String::from_utf8_lossy(&try_sh("pgrep", &["-P", &pty.id().to_string()]).stdout).trim().to_owned(),
+            _ => String::from_utf8_lossy(&try_sh("pgrep", &["-P", &pty.id().to_string()]).stdout)
+                .trim()
+                .to_owned(),
         };
         try_sh("kill", &[signal, &id]);
         eventually("nothing is left", Duration::from_secs(10), || shells("fsu-s23").is_empty());

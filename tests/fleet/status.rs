@@ -42,14 +42,18 @@ fn hubs_that_work_are_shown_with_what_they_have_and_the_status_is_0() {
     for hub in &world().hubs {
         let (count, gib) = claims(hub);
         let nodes = kubectl(hub, &["get", "nodes", "-o", "name"]).lines().count();
-        let expected = format!("{} running ok up ready {} no end {nodes}/{nodes} {count} {gib}", hub.name, hub.project);
+        let expected =
+            format!("{} running ok up ready {} no end {nodes}/{nodes} {count} {gib}", hub.name, hub.project);
         assert_eq!(line(&table, &hub.name).join(" "), expected);
         let seen = of(&json, &hub.name);
         assert_eq!(seen["sandbox"]["state"], "running");
         assert_eq!(seen["sandbox"]["drifted"], false);
         assert_eq!(seen["openrc_stale"]["seen"], false);
         assert_eq!(seen["tunnel"]["seen"], "up");
-        assert_eq!(seen["credentials"]["seen"]["project"]["id"], world().cloud.projects[&hub.project].as_str());
+        assert_eq!(
+            seen["credentials"]["seen"]["project"]["id"],
+            world().cloud.projects[&hub.project].as_str()
+        );
         assert_eq!(seen["claims"]["seen"].as_array().map(Vec::len), Some(count));
         assert_eq!(seen["nodes"]["seen"].as_array().map(Vec::len), Some(nodes));
         assert_eq!(seen["findings"], serde_json::json!([]));
@@ -70,7 +74,11 @@ fn a_master_that_is_paused_is_told_as_hanging_within_its_limit_and_the_others_re
         assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
         if format == "json" {
             assert_eq!(of(&run, "pyaos")["tunnel"]["seen"], "hangs");
-            assert_eq!(of(&run, "pyaos")["credentials"]["seen"]["project"]["name"], "beta", "what can be seen is there");
+            assert_eq!(
+                of(&run, "pyaos")["credentials"]["seen"]["project"]["name"],
+                "beta",
+                "what can be seen is there"
+            );
         } else {
             assert_eq!(line(&run, "pyaos")[..6], ["pyaos", "running", "ok", "hangs", "no", "beta"]);
             for hub in world().hubs.iter().filter(|hub| hub.name != "pyaos") {
@@ -134,7 +142,11 @@ fn credentials_that_do_not_work_are_told_with_what_to_do() {
 
     fleet.write_in_place("openrc-alpha.sh", &fleet.read("openrc-expired.sh"));
     let run = status();
-    assert_eq!(line(&run, "ou23s")[2..7], ["ok", "up", "ready", "no", "-"], "the cluster is there all the same");
+    assert_eq!(
+        line(&run, "ou23s")[2..7],
+        ["ok", "up", "ready", "no", "-"],
+        "the cluster is there all the same"
+    );
     run.says("Keystone refused the application credential").says("make a new application credential");
 
     // One that asks: standard input is closed, so it does not wait.
@@ -147,7 +159,8 @@ fn credentials_that_do_not_work_are_told_with_what_to_do() {
     let run = status();
     assert_eq!(line(&run, "ou23s")[3..5], ["up", "ready"]);
     run.says("sourcing its openrc took longer than 2s").says("application credential");
-    let left: Vec<_> = fleet.processes("ou23s").into_iter().filter(|line| line.contains("sleep 4951")).collect();
+    let left: Vec<_> =
+        fleet.processes("ou23s").into_iter().filter(|line| line.contains("sleep 4951")).collect();
     assert!(left.is_empty(), "{left:?}");
 
     fleet.write_in_place("openrc-alpha.sh", "exit 5\n");
@@ -166,11 +179,18 @@ fn a_sandbox_that_was_made_from_other_settings_is_told() {
         fleet.write("fleet.toml", &good.replace("[sandbox]\n", &format!("[sandbox]\n{setting}\n")));
         let run = fleet.run(&["status", "--format", "json"]).exits(0);
         assert_eq!(of(&run, "ou23s")["sandbox"]["drifted"], true, "{setting}");
-        fleet.run(&["status"]).exits(0).says("its sandbox was made from other settings").says("fleet rm ou23s");
+        fleet
+            .run(&["status"])
+            .exits(0)
+            .says("its sandbox was made from other settings")
+            .says("fleet rm ou23s");
     };
     drifted("memory = \"512MiB\"");
     drifted("pids = 100");
     drifted("image = \"fleet/sandbox:other\"");
     fleet.write("fleet.toml", &good);
-    assert_eq!(of(&fleet.run(&["status", "--format", "json"]).exits(0), "ou23s")["sandbox"]["drifted"], false);
+    assert_eq!(
+        of(&fleet.run(&["status", "--format", "json"]).exits(0), "ou23s")["sandbox"]["drifted"],
+        false
+    );
 }

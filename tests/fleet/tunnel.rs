@@ -23,7 +23,9 @@ fn master_answers(hub: &WorldHub) -> bool {
 fn mend(hub: &'static WorldHub) -> Undo<impl FnMut()> {
     Undo(move || {
         try_sh("docker", &["start", &hub.container]);
-        eventually("the hub is whole", Duration::from_secs(60), || master_answers(hub) && answers(standing(), hub));
+        eventually("the hub is whole", Duration::from_secs(60), || {
+            master_answers(hub) && answers(standing(), hub)
+        });
     })
 }
 
@@ -34,9 +36,17 @@ fn a_master_that_is_stopped_is_told_and_its_tunnel_comes_back_by_itself_when_it_
     assert!(answers(fleet, hub));
     let _mend = mend(hub);
     docker(&["stop", "-t", "3", &hub.container]);
-    eventually("the tunnel is down", Duration::from_secs(20), || !fleet.state("pyaos").join("tunnel/api.sock").exists());
+    eventually("the tunnel is down", Duration::from_secs(20), || {
+        !fleet.state("pyaos").join("tunnel/api.sock").exists()
+    });
     let run = fleet.run(&["status"]).exits(1);
-    let line: Vec<_> = run.stdout.lines().find(|line| line.starts_with("pyaos")).expect("a line").split_whitespace().collect();
+    let line: Vec<_> = run
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("pyaos"))
+        .expect("a line")
+        .split_whitespace()
+        .collect();
     assert_eq!(line[1..5], ["running", "ok", "down", "no"], "{}", run.stdout);
     run.says("pyaos: ").says("there is no tunnel");
     docker(&["start", &hub.container]);
@@ -69,7 +79,9 @@ fn a_master_that_hung_for_longer_than_the_tunnel_waits_is_reached_again_when_it_
     {
         let _paused = crate::common::world::pause(hub);
         // Three times 5 s without an answer.
-        eventually("the tunnel gives up", Duration::from_secs(40), || !fleet.state("mvu23s").join("tunnel/api.sock").exists());
+        eventually("the tunnel gives up", Duration::from_secs(40), || {
+            !fleet.state("mvu23s").join("tunnel/api.sock").exists()
+        });
     }
     // An attempt that began while the master hung may first have to run out, which takes 8 s.
     eventually("the tunnel is back", BACK + Duration::from_secs(8), || answers(fleet, hub));

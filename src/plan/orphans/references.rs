@@ -106,6 +106,12 @@ impl<'v, 'i> References<'v, 'i> {
         self.clusters.iter().filter(|cluster| cluster.removed_at.is_none()).count()
     }
 
+    /// The hub that was taken out of the fleet first, of those that are remembered.
+    pub(super) fn first_removed(&self) -> Option<(&'v HubName, Timestamp)> {
+        let removed = self.clusters.iter().filter_map(|cluster| Some((&cluster.hub, cluster.removed_at?)));
+        removed.min_by_key(|(hub, at)| (*at, *hub))
+    }
+
     /// Every PV that refers to a volume, those that have its id first.
     pub(super) fn to(&self, volume: &Volume) -> Vec<Reference<'v>> {
         let mut places: Vec<(By, Place)> =

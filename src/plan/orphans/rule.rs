@@ -11,6 +11,9 @@ use super::claim_name::{is_claim_name, uuid};
 use super::references::{Reference, References};
 use super::{Class, Evidence, Verdict, marks};
 
+/// A volume is there before its PV, and clocks differ.
+const BEFORE_ITS_PV: SignedDuration = SignedDuration::from_hours(1);
+
 /// What a volume is judged in.
 #[derive(Debug)]
 pub(super) struct Scene<'v, 's> {
@@ -37,6 +40,7 @@ pub(super) fn judge<'v>(volume: &'v Volume, snapshots: &[&'v str], scene: &Scene
         .or_else(|| snapshotted(snapshots))
         .or_else(|| unmanaged(volume))
         .or_else(|| young(volume, scene))
+        .or_else(|| made_after_a_removal(volume, scene))
         .or_else(|| cannot_tell(scene))
         .unwrap_or_else(|| orphan(volume, scene))
 }
@@ -167,6 +171,19 @@ fn young<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
 /// A duration as people say it: `24h`, `1h 30m`.
 fn as_text(duration: std::time::Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |d| format!("{d:#}"))
+}
+
+/// The cluster of a hub that was taken out of the fleet may go on and make volumes that nobody here ever hears of. As long
+/// as the hub is remembered, all that was made since is taken for its.
+fn made_after_a_removal<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let (hub, at) = scene.references.first_removed()?;
+    let since = at.checked_sub(BEFORE_ITS_PV).unwrap_or(at);
+    volume.created_at.is_none_or(|made| made >= since).then_some(())?;
+    let reason = format!(
+        "it was made after hub {hub} was taken out of the fleet on {}, and may be of its cluster",
+        at.strftime("%F")
+    );
+    Some(verdict(Class::Foreign, reason, vec![Evidence::Created { at: volume.created_at }]))
 }
 
 fn cannot_tell<'v>(scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {

@@ -542,3 +542,17 @@ mod second_look {
         assert!(SecondLook::new(remembered, &BTreeSet::from([hub("hub-0"), hub("hub-1")])).is_err());
     }
 }
+
+#[test]
+fn a_volume_made_after_a_hub_was_taken_out_of_the_fleet_may_be_its_and_is_kept() {
+    let mut view = view(vec![volume(1)], vec![vec![], vec![]]);
+    view.projects[0].hubs.truncate(1);
+    let made = volume(1).created_at.unwrap();
+    view.clusters[1].removed_at = Some(made - SignedDuration::from_hours(10));
+    let (class, reason) = verdict(&view);
+    assert_eq!(class, Class::Foreign);
+    assert!(reason.contains("hub-1"), "{reason}");
+    // What is older than that is judged as ever: the hub was asked when it was taken out.
+    view.clusters[1].removed_at = Some(made + SignedDuration::from_hours(10));
+    assert_eq!(verdict(&view).0, Class::Orphan);
+}

@@ -108,6 +108,9 @@ fn auth_url(env: &OpenrcEnv) -> Result<String, Error> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         return Err(wrong("is not an http or https URL"));
     }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(wrong("has a user's name in it"));
+    }
     if uri.query().is_some() {
         return Err(wrong("has a query"));
     }

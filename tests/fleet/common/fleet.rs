@@ -188,7 +188,8 @@ impl Fleet {
 
     /// Writes a file of its directory without giving it another inode: a sandbox holds a file and not its name.
     pub fn write_in_place(&self, name: &str, text: &str) {
-        let mut file = OpenOptions::new().write(true).truncate(true).open(self.path(name)).expect("it is there");
+        let mut file =
+            OpenOptions::new().write(true).truncate(true).open(self.path(name)).expect("it is there");
         file.write_all(text.as_bytes()).expect("written");
     }
 
