@@ -152,7 +152,7 @@ async fn steps(
         // One that cannot be removed keeps more than it has to, and that is all.
         Stone::Superseded if tombstone::remove(fleet, &hub.name).is_ok() => {}
         Stone::Superseded | Stone::StillNeeded => {
-            tell(Event::StoneKept(&tombstone::path_of(fleet, &hub.name)))
+            tell(Event::StoneKept(&tombstone::path_of(fleet, &hub.name)));
         }
         Stone::None => {}
     }

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
+    clippy::pedantic,
+    reason = "a test that cannot go on says so by panicking; and what is easy to read comes first"
 )]
 
 mod bad_input;

@@ -394,7 +394,7 @@ fn a_hub_whose_openrc_cannot_be_read_blocks_every_deletion() {
     blocks(&silent, None, || {
         let path = breakable().openrc("beta");
         let mode = std::fs::metadata(&path).unwrap().permissions();
-        std::fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
         Undo(move || std::fs::set_permissions(&path, mode.clone()).unwrap())
     });
 }

@@ -345,7 +345,7 @@ fn marks_ages_and_references_of_every_kind_keep_a_volume() {
         ("in use", Wanted::orphan()),
         ("released", Wanted::orphan()),
     ];
-    assert!(ANCIENT > 401);
+    const { assert!(ANCIENT > 401) };
     let volumes: Vec<Wanted> = wanted.iter().map(|(_, volume)| volume.clone()).collect();
     let planted = plant("beta", &volumes);
     let [by_handle, by_name, by_part, released] = &planted.volumes[15..] else { panic!("four") };

@@ -83,11 +83,6 @@ impl Background {
         try_sh("kill", &[&format!("-{signal}"), &self.0.id().to_string()]);
     }
 
-    /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
-        self.0.try_wait().expect("a child").is_none()
-    }
-
     /// Waits until it has ended.
     pub fn end(self) -> Run {
         Run::of(&self.0.wait_with_output().expect("fleet ends"))

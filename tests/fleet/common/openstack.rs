@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{docker, eventually, world};
+use super::world::{eventually, world};
 
 /// A project's Cinder, with a token.
 pub struct Cinder {
@@ -87,21 +87,6 @@ impl Cinder {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Makes a volume of 1 GiB that is as old as said, and waits until it is available.
-    pub fn make(&self, name: &str, metadata: &Value, age_days: u32) -> String {
-        let body = json!({ "volume": { "name": name, "size": 1, "metadata": metadata } });
-        let (status, made) = self.ask("POST", "/volumes", Some(&body));
-        assert_eq!(status, 202, "{made}");
-        let id = made["volume"]["id"].as_str().expect("an id").to_owned();
-        eventually("the volume is available", Duration::from_secs(30), || {
-            self.status(&id).as_deref() == Some("available")
-        });
-        if age_days > 0 {
-            age(&id, age_days);
-        }
-        id
-    }
-
     /// A volume's status; `None` when there is no such volume.
     pub fn status(&self, id: &str) -> Option<String> {
         match self.ask("GET", &format!("/volumes/{id}"), None) {
@@ -170,15 +155,4 @@ impl Cinder {
             self.ask("POST", &format!("/volumes/{volume}/metadata"), Some(&json!({ "metadata": metadata })));
         assert_eq!(status, 200, "{body}");
     }
-}
-
-/// Makes a volume older. Cinder has no request for it: its database is told.
-pub fn age(volume: &str, days: u32) {
-    let script = format!(
-        "import sqlite3,glob\n\
-         db = sqlite3.connect([f for f in glob.glob('/var/lib/openstack/**/cinder.db', recursive=True)][0], timeout=60)\n\
-         db.execute(\"update volumes set created_at = datetime(created_at, '-{days} days') where id = ?\", ('{volume}',))\n\
-         db.commit()"
-    );
-    docker(&["exec", &world().cloud.container, "python3", "-c", &script]);
 }

@@ -12,7 +12,6 @@ use serde::Deserialize;
 pub struct World {
     #[serde(skip)]
     pub dir: PathBuf,
-    pub name: String,
     pub network: Network,
     pub cloud: Cloud,
     pub hubs: Vec<WorldHub>,
