@@ -19,6 +19,7 @@ mod new;
 mod orphans_blocked;
 mod orphans_delete;
 mod orphans_report;
+mod orphans_undeclared;
 mod pvc;
 mod rm;
 mod secrets;
