@@ -27,9 +27,10 @@ need_packages() {
         "$@" >/dev/null
 }
 
-# A C compiler, and OpenSSL's headers for libssh2; curl and jq for the demo and the tests.
+# A C compiler, and OpenSSL's headers for libssh2; curl and jq for the demo and the tests; procps, because the engine's
+# `docker top` runs ps on this machine. (`script`, for terminals in tests, is in bsdutils, which every Debian has.)
 need_build_tools() {
-    need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config
+    need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config procps
 }
 
 rust_is_new_enough() {

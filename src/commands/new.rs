@@ -91,6 +91,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
     check_files(&hub)?;
+    let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let container = fleet.container_of(&hub.name);
     if engine.container_is_ours(&container, &fleet.name).await?.is_some() {

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::files;
+use crate::hub::{Fleet, HubName};
 
 /// How often the lock is tried: unnoticed by people, and no load.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to edit a file, until it is dropped. The kernel gives it back too, however the process ends.
-pub(super) struct Lock {
+/// The right to edit a file, or to make a hub, until it is dropped. The kernel gives it back too, however the process ends.
+pub struct Lock {
     path: PathBuf,
     _file: File,
 }
@@ -38,6 +39,21 @@ pub(super) fn take(edited: &Path, patience: Duration) -> Result<Lock, Failure> {
             Ok(None) => std::thread::sleep(PAUSE),
             Err(error) => return Err(Failure::failed(&files::Error::new("lock", &path, error))),
         }
+    }
+}
+
+/// The right to make a hub of that name. Of two processes that make one at once, the one that fails would take away what the
+/// other has made, so it is not waited for: the second is told.
+pub fn lock_hub(fleet: &Fleet, hub: &HubName) -> Result<Lock, Failure> {
+    let path = lock_path(&fleet.path.with_file_name(format!("{hub}.new")));
+    match attempt(&path) {
+        Ok(Some(file)) => Ok(Lock { path, _file: file }),
+        Ok(None) => {
+            let mut failure = Failure::usage(format!("hub {hub} is being made by {} already", holder(&path)));
+            failure.exit = Exit::Failed;
+            Err(failure)
+        }
+        Err(error) => Err(Failure::failed(&files::Error::new("lock", &path, error))),
     }
 }
 
@@ -74,19 +90,23 @@ fn attempt(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-fn held(edited: &Path, path: &Path, patience: Duration) -> Failure {
-    let mut holder = String::new();
-    let read = File::open(path).and_then(|file| file.take(20).read_to_string(&mut holder));
-    let who = match read {
-        Ok(_) if holder.parse::<u32>().is_ok() => format!("process {holder}"),
+/// Who has a lock.
+fn holder(path: &Path) -> String {
+    let mut id = String::new();
+    match File::open(path).and_then(|file| file.take(20).read_to_string(&mut id)) {
+        Ok(_) if id.parse::<u32>().is_ok() => format!("process {id}"),
         _ => "another process".to_owned(),
-    };
+    }
+}
+
+fn held(edited: &Path, path: &Path, patience: Duration) -> Failure {
     let mut failure = Failure::usage(format!(
-        "{} is being edited by {who}; waited {} s for it",
+        "{} is being edited by {}; waited {} s for it",
         edited.display(),
+        holder(path),
         patience.as_secs()
     ));
-    failure.exit = crate::exit::Exit::Failed;
+    failure.exit = Exit::Failed;
     failure.hint("try again when it is done; nothing was changed")
 }
 

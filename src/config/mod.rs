@@ -24,5 +24,6 @@ mod tests;
 pub use edit::{NewHub, add_hub, preview_hub, remove_hub};
 pub use find::{FILE, find, find_or_new};
 pub use load::load;
+pub use lock::{Lock, lock_hub};
 pub use nearest::nearest;
 pub use select::resolve;

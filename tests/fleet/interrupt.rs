@@ -126,6 +126,28 @@ fn a_new_that_waits_for_a_master_ends_at_once() {
 }
 
 #[test]
+fn of_two_that_make_a_hub_of_one_name_at_once_the_second_is_told_and_takes_nothing_away() {
+    let _using = using();
+    let fleet = Fleet::empty();
+    let openrc = fleet.openrc("alpha").display().to_string();
+    let engine = SlowEngine::of(&fleet, "/containers/create?", Duration::from_secs(2));
+    let first = fleet.start(&new(&world().hub("ou23s").ip, &openrc));
+    engine.wait();
+    fleet.add(world().hub("ou23s")).exits(1).says("hub ou23s is being made by process ");
+    first.end().exits(0);
+    fleet.run(&["status"]).exits(0);
+    // Both at the very same time: one of them, and only one.
+    let both = || {
+        let running = fleet.start(&new(&world().hub("ou23s").ip, &openrc));
+        (fleet.add(world().hub("ou23s")).status, running.end().status)
+    };
+    fleet.run(&["rm", "ou23s", "--purge", "--confirm"]).exits(0);
+    let (one, other) = both();
+    assert!((one == Some(0)) != (other == Some(0)), "{one:?} {other:?}");
+    fleet.run(&["status"]).exits(0);
+}
+
+#[test]
 fn an_engine_that_answers_too_late_leaves_no_container() {
     let _using = using();
     let fleet = Fleet::with_settings("[timeouts]\nengine = \"2s\"");

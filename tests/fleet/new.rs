@@ -354,20 +354,6 @@ fn one_that_fails_takes_nothing_away_from_one_that_is_made_meanwhile() {
 }
 
 #[test]
-fn two_of_one_name_at_once_make_one_hub() {
-    let _using = using();
-    let fleet = Fleet::empty();
-    let openrc = fleet.openrc("alpha").display().to_string();
-    let args = ["new", "--name", "ou23s", "--ip", &ou23s().ip, "--openrc", &openrc];
-    let both = [fleet.start(&args), fleet.start(&args)].map(|one| one.end());
-    let mut statuses: Vec<_> = both.iter().map(|run| run.status).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses[0], Some(0), "{}\n{}", both[0].stderr, both[1].stderr);
-    assert_ne!(statuses[1], Some(0), "{}\n{}", both[0].stderr, both[1].stderr);
-    fleet.run(&["status"]).exits(0);
-}
-
-#[test]
 fn a_state_of_the_old_scripts_is_used_and_kept_byte_for_byte() {
     let _using = using();
     let fleet = Fleet::with_settings("[timeouts]\ntunnel = \"5s\"");
