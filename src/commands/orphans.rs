@@ -1,14 +1,13 @@
 //! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
 
+mod delete;
+
 use super::context::{Context, print, tell, tell_unseen, written};
-use crate::apply::delete::{self, Limits, Summary};
 use crate::apply::world::RealWorld;
 use crate::cli::Format;
-use crate::confirm::Confirmed;
 use crate::exit::{Exit, Failure};
-use crate::hub::Fleet;
 use crate::observe::{Sandboxes, look_at_volumes};
-use crate::plan::orphans::{Deletions, OrphanPlan, plan};
+use crate::plan::orphans::{OrphanPlan, plan};
 use crate::report::Progress;
 use crate::report::orphans::{self as report, Look};
 
@@ -19,7 +18,7 @@ use crate::report::orphans::{self as report, Look};
 /// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.totals'\n  fleet orphans \
+    after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
 each\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
 )]
@@ -70,29 +69,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         show(args, &plan)?;
         return Ok(Exit::Done);
     }
-    let confirmed = Confirmed::by_flag(&deletions, args.confirm);
-    // With --confirm, the one JSON document that is written is about what was done.
-    match args.format {
-        Format::Table => {
-            shown(|out| report::deletions(out, &deletions, Look { width: terminal_width(), all: false }))?;
-        }
-        Format::Json if !args.confirm => shown(|out| report::deletions_json(out, &deletions))?,
-        Format::Json if deletions.is_empty() => shown(|out| report::summary_json(out, &Summary::default()))?,
-        Format::Json => {}
-    }
-    let Some(confirmed) = confirmed else {
-        return if deletions.is_empty() { Ok(Exit::Done) } else { Err(unconfirmed(&deletions)) };
-    };
-    // A hub that was declared meanwhile has not been asked.
-    if context.fleet()? != fleet {
-        return Err(Failure {
-            exit: Exit::CannotTell,
-            problems: vec![format!("{} was changed meanwhile; nothing is deleted", fleet.path.display())],
-            hint: Some("run it again".to_owned()),
-        });
-    }
-    let world = RealWorld::new(&clusters, &clouds);
-    carry_out(args, context, &fleet, &world, &deletions, &confirmed).await
+    delete::run(args, context, &fleet, &deletions, &RealWorld::new(&clusters, &clouds)).await
 }
 
 fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Failure> {
@@ -114,49 +91,4 @@ fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
 fn terminal_width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
-}
-
-fn unconfirmed(deletions: &Deletions) -> Failure {
-    let total = deletions.total();
-    Failure {
-        exit: Exit::Unconfirmed,
-        problems: vec![format!("{} volumes, {} GiB, would be deleted for good", total.volumes, total.gib)],
-        hint: Some("look at each of them above; then: fleet orphans --delete --confirm".to_owned()),
-    }
-}
-
-async fn carry_out(
-    args: &Args,
-    context: &Context,
-    fleet: &Fleet,
-    world: &RealWorld<'_>,
-    deletions: &Deletions,
-    confirmed: &Confirmed,
-) -> Result<Exit, Failure> {
-    let progress = Progress::new("deleting", deletions.volumes().len());
-    let said = |event: delete::Event<'_>| {
-        if let delete::Step::Over(_) = event.step {
-            progress.done_one();
-        }
-        if let Some(line) = report::event(&event) {
-            progress.aside(|| tell(&format!("{line}\n")));
-        }
-    };
-    let summary = delete::delete(
-        world,
-        deletions,
-        confirmed,
-        &fleet.orphans,
-        &Limits::default(),
-        context.interrupt.receiver(),
-        &said,
-    )
-    .await;
-    drop(progress);
-    match args.format {
-        Format::Json => shown(|out| report::summary_json(out, &summary))?,
-        Format::Table => shown(|out| report::summary(out, &summary))?,
-    }
-    tell_unseen(&summary.silent);
-    Ok(summary.exit())
 }
