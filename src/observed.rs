@@ -106,12 +106,14 @@ pub struct ClaimRef {
 }
 
 /// A `PersistentVolumeClaim` of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its id in the cluster: what the volume that was made for it is named after (`pvc-<uid>`).
+    pub uid: String,
     /// The `JupyterHub` user it was made for: kubespawner's `hub.jupyter.org/username` label or annotation, else what
     /// follows `claim-` in its name; `None` for claims of no user.
     pub user: Option<String>,
@@ -185,7 +187,9 @@ pub struct ClusterVolumes {
     pub hub: HubName,
     /// All of its PVs, in every phase.
     pub persistent_volumes: Vec<PersistentVolume>,
-    /// Set where the hub was taken out of the fleet: then these are the PVs that its cluster had at that time.
+    /// All of its claims, of every namespace: one whose PV was deleted by hand still speaks for its user's data.
+    pub claims: Vec<Claim>,
+    /// Set where the hub was taken out of the fleet: then this is what its cluster had at that time.
     pub removed_at: Option<Timestamp>,
 }
 
@@ -307,4 +311,7 @@ pub struct Tombstone {
     pub removed_at: Timestamp,
     /// The PVs that its cluster had then.
     pub persistent_volumes: Vec<PersistentVolume>,
+    /// The claims that its cluster had then.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
 }

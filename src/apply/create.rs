@@ -17,7 +17,7 @@ use crate::observed::Project;
 use crate::report::duration;
 use crate::sandbox::{Owner, SandboxSpec};
 use crate::systems::docker::{self, Engine};
-use crate::systems::kube::{Cluster, Kind};
+use crate::systems::kube::{self, Cluster, Kind};
 use crate::systems::kubeconfig;
 use crate::systems::openstack::Cloud;
 use crate::systems::ssh::{self, HostKey};
@@ -95,10 +95,10 @@ pub struct Creation<'a> {
 pub async fn create(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
     let mut undo = Undo::default();
     let mut at = Step::HostKey;
-    let made = tokio::select! {
-        made = steps(creation, &mut undo, &mut at, tell) => made,
-        () = creation.interrupt.asked() => Err(Failure::interrupted()),
-    };
+    // On the heap: it holds the state of every client.
+    let making = Box::pin(steps(creation, &mut undo, &mut at, tell));
+    let made = creation.interrupt.or(making).await;
+    let made = made.unwrap_or_else(|| Err(Failure::interrupted()));
     let Err(mut failure) = made else { return Ok(()) };
     for problem in &mut failure.problems {
         *problem = format!("hub {}: cannot {at}: {problem}", creation.hub.name);
@@ -172,11 +172,14 @@ async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
     let Some(stone) = tombstone::of(fleet, &hub.name)? else { return Ok(Stone::None) };
     let asked = async {
         let limit = fleet.timeouts.kubernetes;
-        Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?.persistent_volumes().await
+        let cluster = Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?;
+        Ok::<_, kube::Error>((cluster.persistent_volumes().await?, cluster.claims().await?))
     };
-    let has = asked.await.map_err(|error| Failure::failed(&error))?;
+    let (volumes, claims) = asked.await.map_err(|error| Failure::failed(&error))?;
     // One that remembers nothing says nothing of which cluster it was.
-    let superseded = !stone.persistent_volumes.is_empty() && tombstone::not_in(stone, &has).is_empty();
+    let says_nothing = stone.persistent_volumes.is_empty();
+    let (more_volumes, more_claims) = tombstone::not_in(stone, &volumes, &claims);
+    let superseded = !says_nothing && more_volumes.is_empty() && more_claims.is_empty();
     Ok(if superseded { Stone::Superseded } else { Stone::StillNeeded })
 }
 

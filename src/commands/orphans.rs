@@ -47,10 +47,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking all projects for their volumes, then all hubs for their PVs", 0);
     let looking = look_at_volumes(&engine, &fleet, &sandboxes, &context.interrupt);
-    let (view, clouds, clusters) = tokio::select! {
-        seen = looking => seen?,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let (view, clouds, clusters) = context.unless_interrupted(looking).await??;
     drop(progress);
     let plan = plan(&view, &fleet.orphans);
     let deletions = match plan.deletions() {

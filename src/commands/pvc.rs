@@ -51,10 +51,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking hubs for their claims", 0);
-    let (seen, unseen) = tokio::select! {
-        answer = look_at_claims(&fleet, &sandboxes, &hubs) => answer,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let asking = look_at_claims(&fleet, &sandboxes, &hubs);
+    let (seen, unseen) = context.unless_interrupted(asking).await?;
     drop(progress);
     let rows = seen.iter().flat_map(|(hub, rows)| rows.iter().map(move |row| Row { hub, row }));
     match args.format {

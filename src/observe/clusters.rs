@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::Sandboxes;
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
-use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
+use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Subject, Tombstone, Unseen};
 use crate::systems::kube::{Cluster, Error, Kind};
 use crate::systems::ssh::HostKey;
 
@@ -97,17 +97,19 @@ impl Clusters {
         (seen, missing)
     }
 
-    /// All PVs of every cluster, in every phase; those that are remembered too.
-    pub async fn persistent_volumes(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
-        let (seen, missing) = self.ask(async |cluster| cluster.persistent_volumes().await).await;
-        let live = seen.into_iter().map(|(hub, persistent_volumes)| ClusterVolumes {
+    /// All PVs of every cluster, in every phase, and all claims; those that are remembered too.
+    pub async fn volumes_used(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
+        let (seen, missing) = self.ask(used).await;
+        let live = seen.into_iter().map(|(hub, (persistent_volumes, claims))| ClusterVolumes {
             hub,
             persistent_volumes,
+            claims,
             removed_at: None,
         });
         let remembered = self.remembered.iter().map(|stone| ClusterVolumes {
             hub: stone.hub.clone(),
             persistent_volumes: stone.persistent_volumes.clone(),
+            claims: stone.claims.clone(),
             removed_at: Some(stone.removed_at),
         });
         (live.chain(remembered).collect(), missing)
@@ -127,6 +129,12 @@ impl Clusters {
         }));
         answers.await;
     }
+}
+
+/// What a cluster says of the volumes that it uses. One list after the other: they share a connection that is open, and a
+/// second one would take longer to make.
+async fn used(cluster: &Cluster) -> Result<(Vec<PersistentVolume>, Vec<Claim>), Error> {
+    Ok((cluster.persistent_volumes().await?, cluster.claims().await?))
 }
 
 /// All claims of the chosen hubs, with the volume id of each PV, in the order of the hubs.

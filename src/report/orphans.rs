@@ -270,6 +270,9 @@ fn one(evidence: &Evidence<'_>) -> String {
             let of = of.map_or_else(String::new, |of| format!(" of {}", claim(of)));
             format!("PV {name} on {hub}{of}, {phase}, {reclaim_policy}, by {by}")
         }
+        Evidence::Claim { hub, namespace, name, phase, .. } => {
+            format!("claim {namespace}/{name} on {hub}, {phase}, without a PV")
+        }
         Evidence::Metadata { key, value } => format!("{key}={value}"),
         Evidence::Status { status } => format!("status {status}"),
         Evidence::Attachments { ids } => format!("attached to {}", ids.join(" ")),

@@ -75,6 +75,11 @@ impl Error {
         }
     }
 
+    /// Whether the engine itself said no: then nothing was begun.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Error::Request { source, .. } if status_of(source).is_some())
+    }
+
     /// Whether the engine said that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Request { source, .. } if status_of(source) == Some(404))

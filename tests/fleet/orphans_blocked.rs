@@ -465,7 +465,7 @@ fn a_tombstone_that_does_not_read_blocks_every_deletion() {
     let _breaking = breaking();
     let fleet = breakable();
     let before = all_ids();
-    let stones = fleet.path("jhubs/.tombstones");
+    let stones = fleet.path("jhubs/_fleet/tombstones");
     let made = !stones.exists();
     std::fs::create_dir_all(&stones).unwrap();
     let stone = stones.join("gone.json");
@@ -477,9 +477,9 @@ fn a_tombstone_that_does_not_read_blocks_every_deletion() {
         }
     });
     for stone in [Some("{ \"hub\": \"gone\", \"removed_at\""), Some("[]"), Some(""), None] {
-        let path = fleet.path("jhubs/.tombstones/gone.json");
+        let path = fleet.path("jhubs/_fleet/tombstones/gone.json");
         match stone {
-            Some(text) => fleet.write("jhubs/.tombstones/gone.json", text),
+            Some(text) => fleet.write("jhubs/_fleet/tombstones/gone.json", text),
             // There, and no file.
             None => std::fs::remove_file(&path).and_then(|()| std::fs::create_dir(&path)).unwrap(),
         }
