@@ -337,6 +337,24 @@ fn a_user_who_may_list_claims_but_not_pvs_blocks_every_deletion() {
 }
 
 #[test]
+fn a_user_who_may_list_pvs_but_not_claims_blocks_every_deletion() {
+    let _breaking = breaking();
+    let narrow = kubeconfig_for("/CN=narrow", "20220101000000Z", "20990101000000Z");
+    let name = "fleet-test-narrow";
+    let _role = Undo(|| {
+        kubectl(hub(), &["delete", "clusterrolebinding,clusterrole", name]);
+    });
+    kubectl(hub(), &["create", "clusterrole", name, "--verb=get,list", "--resource=persistentvolumes"]);
+    kubectl(
+        hub(),
+        &["create", "clusterrolebinding", name, &format!("--clusterrole={name}"), "--user=narrow"],
+    );
+    blocks(&Silent { who: &SILENT, why: "the server answered 403" }, None, || {
+        rewritten(&kubeconfig(), &narrow)
+    });
+}
+
+#[test]
 fn a_hub_that_does_not_know_the_kubeconfigs_user_blocks_every_deletion() {
     let _breaking = breaking();
     let token = "a-token-that-nobody-gave";
