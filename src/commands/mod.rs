@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod context;
 pub mod doctor;
+pub mod down;
 pub mod exec;
 pub mod list;
 pub mod new;
@@ -11,3 +12,4 @@ pub mod pvc;
 pub mod rm;
 pub mod shell;
 pub mod status;
+pub mod up;

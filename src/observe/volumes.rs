@@ -11,9 +11,9 @@ use crate::clock;
 use crate::exit::{Failure, chain};
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
-use crate::observed::{ProjectKey, ProjectVolumes, Subject, Unseen, VolumeView};
+use crate::observed::{ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::{Engine, Sandbox};
+use crate::systems::docker::Engine;
 use crate::systems::openstack::{Cloud, Error};
 use crate::tombstone;
 

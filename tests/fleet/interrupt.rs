@@ -133,7 +133,7 @@ fn of_two_that_make_a_hub_of_one_name_at_once_the_second_is_told_and_takes_nothi
     let engine = SlowEngine::of(&fleet, "/containers/create?", Duration::from_secs(2));
     let first = fleet.start(&new(&world().hub("ou23s").ip, &openrc));
     engine.wait();
-    fleet.add(world().hub("ou23s")).exits(1).says("hub ou23s is being made by process ");
+    fleet.add(world().hub("ou23s")).exits(1).says("hub ou23s is being worked on by process ");
     first.end().exits(0);
     fleet.run(&["status"]).exits(0);
     // Both at the very same time: one of them, and only one.

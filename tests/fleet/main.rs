@@ -26,3 +26,4 @@ mod secrets;
 mod shell;
 mod status;
 mod tunnel;
+mod up;

@@ -152,8 +152,7 @@ fn a_hub_whose_sandbox_was_removed_by_hand_blocks_every_deletion_until_the_hint_
         docker(&["rm", "-f", &sandbox()]);
         Undo(move || {
             // As the hint says.
-            fleet.run(&["rm", HUB, "--gone"]).exits(0);
-            fleet.add(hub()).exits(0);
+            fleet.run(&["up", HUB]).exits(0);
         })
     });
 }

@@ -78,7 +78,7 @@ fn a_hub_whose_sandbox_is_stopped_or_gone_stays_too() {
     let fleet = Fleet::with(&["ou23s"]);
     docker(&["stop", "-t", "2", &fleet.container("ou23s")]);
     let before = fleet.everything();
-    fleet.run(&["rm", "ou23s"]).exits(3).says("its sandbox is not running").says("docker start");
+    fleet.run(&["rm", "ou23s"]).exits(3).says("its sandbox is not running").says("fleet up ou23s");
     assert_eq!(fleet.everything(), before);
     docker(&["rm", &fleet.container("ou23s")]);
     let before = fleet.everything();
