@@ -172,6 +172,8 @@ pub struct OrphanRules {
     pub min_age: Duration,
     /// How many deletions may be under way at once, over all projects.
     pub parallel: usize,
+    /// How long a plan may be applied after it was saved.
+    pub plan_expires: Duration,
 }
 
 /// A fleet: what `fleet.toml` declares.

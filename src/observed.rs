@@ -12,7 +12,7 @@ use crate::hub::HubName;
 use crate::sandbox::Part;
 
 /// An `OpenStack` project, known by what its token says and never by a file's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProjectKey {
     /// Keystone's URL, without a trailing slash.
     pub auth_url: String,
@@ -23,7 +23,7 @@ pub struct ProjectKey {
 }
 
 /// A project with the name that people know it by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Project {
     /// Identity: two projects are one exactly when their keys are equal.
     #[serde(flatten)]
@@ -39,7 +39,7 @@ impl fmt::Display for Project {
 }
 
 /// A Cinder volume, as `GET /volumes/detail` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Cinder's id: the only thing a volume is deleted by.
     pub id: String,

@@ -1,10 +1,13 @@
 //! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
 
+mod apply;
 mod delete;
+mod save;
+
+use std::path::PathBuf;
 
 use super::context::{Context, print, tell, tell_unseen, written};
 use crate::apply::world::RealWorld;
-use crate::cli::Format;
 use crate::exit::{Exit, Failure};
 use crate::observe::{Sandboxes, look_at_volumes};
 use crate::plan::orphans::{OrphanPlan, plan};
@@ -20,29 +23,70 @@ use crate::report::orphans::{self as report, Look};
 #[command(
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
-each\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
+each\n  fleet orphans --save plan.json --report out.html\n  fleet orphans --apply plan.json --confirm   delete what is in the plan and \
+still an orphan\n  fleet orphans --format csv > volumes.csv\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
 )]
 pub struct Args {
     /// Delete the orphans: shows the plan, and asks for --confirm
-    #[arg(long)]
+    #[arg(long, group = "deletion")]
     delete: bool,
 
+    /// Delete what is in a saved plan and is found once more, unchanged: shows it, and asks for --confirm
+    #[arg(long, value_name = "FILE", group = "deletion")]
+    apply: Option<PathBuf>,
+
     /// Yes, delete them
-    #[arg(long, requires = "delete")]
+    #[arg(long, requires = "deletion")]
     confirm: bool,
+
+    /// Save what would be deleted, to be looked through and applied later
+    #[arg(long, value_name = "FILE", group = "file", conflicts_with = "deletion")]
+    save: Option<PathBuf>,
+
+    /// Write a page to look through and to share
+    #[arg(long, value_name = "FILE", group = "file")]
+    report: Option<PathBuf>,
+
+    /// Write --save and --report over a file that is there
+    #[arg(long, requires = "file")]
+    overwrite: bool,
 
     /// Show every volume with its class and the evidence, not the orphans alone
     #[arg(long)]
     all: bool,
 
-    /// How to write it
+    /// How to write it; csv is for the report alone
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
+/// How it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A table, for eyes.
+    Table,
+    /// JSON, for programs.
+    Json,
+    /// CSV, for spreadsheets.
+    Csv,
+}
+
+impl Args {
+    /// What the command line itself does not show to be wrong. Asked first: a scan takes its time.
+    fn check(&self) -> Result<(), Failure> {
+        if self.format == Format::Csv && (self.delete || self.apply.is_some() || self.save.is_some()) {
+            let problem = "--format csv is for the report alone, not for --delete, --apply or --save";
+            return Err(Failure::usage(problem).hint("take --format json"));
+        }
+        save::check(self)
+    }
+}
+
 /// Finds them, and deletes them if that is confirmed.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    args.check()?;
     let fleet = context.fleet()?;
+    let saved = args.apply.as_deref().map(|path| apply::read(path, &fleet)).transpose()?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking all projects for their volumes, then all hubs for their PVs", 0);
@@ -50,23 +94,31 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let (view, clouds, clusters) = context.unless_interrupted(looking).await??;
     drop(progress);
     let plan = plan(&view, &fleet.orphans);
+    save::report(args, &fleet, &plan)?;
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
-            // The table has said which; the JSON says it where nobody reads along.
-            if args.format == Format::Json {
+            // The table has said which; the others say it where nobody reads along.
+            if args.format != Format::Table {
                 tell_unseen(unseen);
             }
             return Ok(Exit::CannotTell);
         }
     };
+    let world = RealWorld::new(&clusters, &clouds);
+    if let Some(saved) = saved {
+        return apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await;
+    }
+    if let Some(path) = &args.save {
+        return save::run(args, path, &fleet, &view, &plan, &deletions);
+    }
     if !args.delete {
         show(args, &plan)?;
         return Ok(Exit::Done);
     }
-    delete::run(args, context, &fleet, &deletions, &RealWorld::new(&clusters, &clouds)).await
+    delete::run(args, context, &fleet, &deletions, None, &world).await
 }
 
 fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Failure> {
@@ -78,6 +130,7 @@ fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), 
 fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
     match args.format {
         Format::Json => shown(|out| report::json(out, plan)),
+        Format::Csv => shown(|out| report::csv(out, plan)),
         Format::Table => {
             shown(|out| report::table(out, plan, Look { width: terminal_width(), all: args.all }))
         }

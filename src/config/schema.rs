@@ -45,6 +45,8 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 const MIN_AGE: Duration = Duration::from_hours(24);
 const PARALLEL: usize = 8;
+/// Long enough to have a plan reviewed by somebody who works in another part of the day.
+const PLAN_EXPIRES: Duration = Duration::from_hours(24);
 /// More deletions at once than Cinder's workers take are only queued there.
 const PARALLEL_BOUNDS: std::ops::RangeInclusive<i64> = 1..=256;
 
@@ -193,6 +195,9 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
     let rules = OrphanRules {
         min_age: reader.parsed("min_age", problems, values::duration).map_or(MIN_AGE, Spanned::into_inner),
         parallel: reader.integer("parallel", PARALLEL_BOUNDS, problems).unwrap_or(PARALLEL),
+        plan_expires: reader
+            .parsed("plan_expires", problems, values::lifetime)
+            .map_or(PLAN_EXPIRES, Spanned::into_inner),
     };
     reader.finish(problems);
     rules

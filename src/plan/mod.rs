@@ -3,3 +3,4 @@
 pub mod diagnose;
 pub mod orphans;
 pub mod reconcile;
+pub mod saved;
