@@ -3,7 +3,7 @@
 //! Only what fleet needs is decoded. What is missing is an error and never skipped: a PV that is not seen is a volume
 //! that looks like nobody's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +39,41 @@ pub enum Incomplete {
     /// The next page would be the one that just came.
     #[error("the next page is the same one again")]
     GoesInCircles,
+    /// A page that came before comes again, in the place of another one.
+    #[error("{0} came twice")]
+    Twice(String),
+    /// It has no end.
+    #[error("it goes on after {PAGES} pages")]
+    Endless,
+}
+
+/// More pages than any list has, empty ones included, which a server may send: one that goes on for ever has to be stopped
+/// somewhere.
+const PAGES: usize = 10_000;
+
+/// What has been read of a list so far.
+#[derive(Debug, Default)]
+pub struct Course {
+    keys: HashSet<String>,
+    places: HashSet<String>,
+}
+
+impl Course {
+    /// Takes an object. One that came already stands where another one is missing.
+    pub fn take(&mut self, key: String) -> Result<(), Incomplete> {
+        match self.keys.replace(key) {
+            None => Ok(()),
+            Some(key) => Err(Incomplete::Twice(excerpt(&key))),
+        }
+    }
+
+    /// Goes on at a place, which must be a new one.
+    pub fn go_to(&mut self, place: &str) -> Result<(), Incomplete> {
+        if !self.places.insert(place.to_owned()) {
+            return Err(Incomplete::GoesInCircles);
+        }
+        if self.places.len() < PAGES { Ok(()) } else { Err(Incomplete::Endless) }
+    }
 }
 
 fn not_that(error: &serde_json::Error) -> Incomplete {
@@ -55,6 +90,8 @@ pub trait Wire: DeserializeOwned {
     const LIST: &'static str;
     /// What fleet sees of this one.
     fn seen(self) -> Result<Self::Seen, Incomplete>;
+    /// What tells it from all others of the list.
+    fn key(seen: &Self::Seen) -> String;
 }
 
 /// One page of a list.
@@ -167,6 +204,10 @@ impl Wire for PvWire {
     type Seen = PersistentVolume;
     const PATH: &'static str = "/api/v1/persistentvolumes";
     const LIST: &'static str = "PersistentVolumeList";
+
+    fn key(seen: &Self::Seen) -> String {
+        seen.name.clone()
+    }
 
     fn seen(self) -> Result<PersistentVolume, Incomplete> {
         let PvWire { metadata: Named { name, creation_timestamp }, spec, status: Phase { phase } } = self;
@@ -296,6 +337,10 @@ impl Wire for ClaimWire {
     const PATH: &'static str = "/api/v1/persistentvolumeclaims";
     const LIST: &'static str = "PersistentVolumeClaimList";
 
+    fn key(seen: &Self::Seen) -> String {
+        format!("{}/{}", seen.namespace, seen.name)
+    }
+
     fn seen(self) -> Result<Claim, Incomplete> {
         let ClaimWire { metadata, spec, status } = self;
         let ClaimMeta { name, namespace, creation_timestamp, labels, annotations } = metadata;
@@ -352,6 +397,10 @@ impl Wire for NodeWire {
     type Seen = Node;
     const PATH: &'static str = "/api/v1/nodes";
     const LIST: &'static str = "NodeList";
+
+    fn key(seen: &Self::Seen) -> String {
+        seen.name.clone()
+    }
 
     fn seen(self) -> Result<Node, Incomplete> {
         let conditions = self.status.conditions.unwrap_or_default();
@@ -488,6 +537,24 @@ mod tests {
         assert_eq!(page(r#"{"continue":"","remainingItemCount":0}"#).next(None), Ok(None));
         assert_eq!(page(r#"{"continue":"x"}"#).next(Some("w")), Ok(Some("x".into())));
         assert_eq!(page(r#"{"continue":"x"}"#).next(Some("x")), Err(Incomplete::GoesInCircles));
+    }
+
+    #[test]
+    fn an_object_that_comes_twice_and_a_place_that_was_there_are_errors() {
+        let mut course = Course::default();
+        assert_eq!(course.take("a".into()), Ok(()));
+        assert_eq!(course.take("b".into()), Ok(()));
+        assert_eq!(course.take("a".into()), Err(Incomplete::Twice("a".into())));
+        assert_eq!(course.go_to("x"), Ok(()));
+        assert_eq!(course.go_to("y"), Ok(()));
+        assert_eq!(course.go_to("x"), Err(Incomplete::GoesInCircles));
+    }
+
+    #[test]
+    fn a_list_that_goes_on_for_ever_in_empty_pages_is_an_error() {
+        let mut course = Course::default();
+        let end = (0..PAGES + 1).find_map(|place| course.go_to(&place.to_string()).err());
+        assert_eq!(end, Some(Incomplete::Endless));
     }
 
     #[test]
