@@ -39,6 +39,7 @@ fn project(
             phase: "Bound".to_owned(),
             claim: claim(*number),
             size: volume.size,
+            in_tree: false,
         }
     });
     let pvs = pvs.collect();
@@ -65,10 +66,14 @@ pub fn small() -> Content {
         largest_page: PAGE,
         projects: vec![alpha, beta],
         hubs: vec![hub("one", "alpha", first), hub("two", "alpha", second), hub("three", "beta", third)],
-        // Faults that hang are noticed soon, and nothing else comes near these limits.
-        settings: "[timeouts]\nkubernetes = \"3s\"\nopenstack = \"3s\"\n".to_owned(),
         ..Content::default()
     }
+}
+
+/// The same for a fleet that waits for 5 s only, so that what hangs is noticed soon.
+pub fn impatient() -> Content {
+    let settings = "[timeouts]\nkubernetes = \"5s\"\nopenstack = \"5s\"\n".to_owned();
+    Content { settings, ..small() }
 }
 
 /// One hub with that many PVs, and one volume that is an orphan.

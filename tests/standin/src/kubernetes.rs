@@ -179,7 +179,7 @@ fn managed(manager: &str, at: Timestamp, fields: &Value) -> Value {
 }
 
 fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
-    let PersistentVolume { name, handle, created_at, phase, claim, size } = pv;
+    let PersistentVolume { name, handle, created_at, phase, claim, size, in_tree } = pv;
     let fields = json!({
         "f:metadata": { "f:annotations": { ".": {}, "f:pv.kubernetes.io/provisioned-by": {} } },
         "f:spec": {
@@ -189,7 +189,7 @@ fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
             "f:persistentVolumeReclaimPolicy": {}, "f:storageClassName": {}, "f:volumeMode": {},
         },
     });
-    json!({
+    let mut shown = json!({
         "metadata": {
             "name": name, "uid": uuid(number * 2), "resourceVersion": "403", "creationTimestamp": zulu(*created_at),
             "annotations": { "pv.kubernetes.io/provisioned-by": "cinder.csi.openstack.org" },
@@ -210,7 +210,12 @@ fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
             "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "default", "volumeMode": "Filesystem",
         },
         "status": { "phase": phase },
-    })
+    });
+    if *in_tree {
+        shown["spec"]["cinder"] = json!({ "volumeID": handle, "fsType": "ext4" });
+        without(&mut shown, "/spec/csi");
+    }
+    shown
 }
 
 /// The claim that a PV of the CSI driver is named after.
