@@ -1,12 +1,13 @@
 //! Lists that are not whole: whatever is wrong with a list, fleet says that it cannot tell, and deletes nothing.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use standin::content::Content;
 use standin::{Fault, Rule, Service};
 
 use crate::common::standin::{
-    PAGE, Servers, cannot_tell, classes, deletes_the_orphans, ids, impatient, large, orphans, small,
+    PAGE, Servers, cannot_tell, classes, deletes_the_orphans, ids, impatient, large, many, orphans, small,
 };
 use crate::common::volumes::Report;
 
@@ -189,6 +190,16 @@ fn standin_a_place_in_a_list_of_twenty_thousand_pvs_that_the_server_forgets_cost
     let report = Report::of(&servers.run(&["orphans", "--format", "json"]).exits(0));
     assert_eq!(report.of_class("orphan"), ids(&[20_000]));
     assert_eq!(classes(&report).len(), 20_001);
+}
+
+#[test]
+fn standin_more_hubs_than_a_process_may_have_files_open_unless_it_asks_are_all_seen() {
+    let servers = Servers::of(many(60));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 40; exec \"$0\" orphans --format json", env!("CARGO_BIN_EXE_fleet")]);
+    let report = Report::of(&servers.run_command(command).exits(0));
+    assert_eq!(report.of_class("orphan"), ids(&[60]));
+    assert_eq!(report.of_class("in use").len(), 60);
 }
 
 #[test]
