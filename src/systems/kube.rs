@@ -29,13 +29,15 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
+use self::course::Course;
 use self::error::NoSocket;
 pub use self::error::{BadCertificates, Cause, Error, Kind};
-use self::objects::{ClaimWire, Course, NodeWire, Page, PvWire, Wire};
+use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
 use super::kubeconfig::{self, Access, Credentials};
 use crate::observed::{Claim, Node, PersistentVolume};
 use crate::text::excerpt;
 
+mod course;
 mod error;
 mod objects;
 #[cfg(test)]
