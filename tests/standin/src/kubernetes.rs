@@ -126,13 +126,13 @@ fn chunk(objects: &Objects, asked: &Asked, fault: Option<&Fault>) -> Answer {
         None => 0,
         Some(_) if fault == Some(&Fault::ForgetPlace) => return error(asked, 410),
         Some(_) if fault == Some(&Fault::RepeatPage) => 0,
-        Some(place) => match key_of(&place) {
-            Some(key) => items.partition_point(|(known, _)| *known <= key),
-            None => {
+        Some(place) => {
+            let Some(key) = key_of(&place) else {
                 let message = "invalid continue token: continue key is not valid";
                 return Answer::json(400, &status(400, "BadRequest", message));
-            }
-        },
+            };
+            items.partition_point(|(known, _)| *known <= key)
+        }
     };
     let limit = asked.query("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
     let until = limit.map_or(items.len(), |limit| items.len().min(from + limit));
@@ -146,7 +146,7 @@ fn chunk(objects: &Objects, asked: &Asked, fault: Option<&Fault>) -> Answer {
     let mut texts: Vec<String> = shown.iter().map(|(_, text)| text.clone()).collect();
     match fault {
         Some(Fault::LoopLink) => {
-            meta["continue"] = json!(asked.query("continue").unwrap_or_else(|| place(1, "")))
+            meta["continue"] = json!(asked.query("continue").unwrap_or_else(|| place(1, "")));
         }
         Some(Fault::EmptyPage) => {
             texts.clear();
