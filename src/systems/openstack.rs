@@ -90,7 +90,10 @@ impl Cloud {
         let settings = Settings::new(env)?;
         let keystone = client(&settings, limit, None, Auth::None)
             .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
-        let session = log_in(&keystone, &settings, limit)
+        let session = (|| log_in(&keystone, &settings, limit))
+            .retry(delays())
+            .when(Cause::may_pass)
+            .adjust(|cause, delay| cause.delay(delay, limit))
             .await
             .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
         let project = session.token.project(&settings);
@@ -228,8 +231,9 @@ impl Cloud {
             let marker = pages.marker();
             let ask = || async { body(self.storage(|| request(marker.clone())).await?) };
             let bytes = ask
-                .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
-                .when(|cause: &Cause| matches!(cause.nature(), Nature::PutOff | Nature::Unknown))
+                .retry(delays())
+                .when(Cause::may_pass)
+                .adjust(|cause, delay| cause.delay(delay, self.limit))
                 .await?;
             let page: wire::Page<R> = parse(&bytes)?;
             let next = page.next();
@@ -336,6 +340,11 @@ async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration)
     Ok(Session { token, cinder })
 }
 
+/// Between a request that may be sent again and the next try.
+fn delays() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_max_times(RETRIES).with_jitter()
+}
+
 /// Sends one request and reads its whole answer, within the limit.
 async fn ask<E: RestEndpoint + Sync>(
     client: &AsyncOpenStack,
@@ -358,7 +367,11 @@ fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    Err(Cause::Status { status: response.status().as_u16(), message: error::message(&response) })
+    Err(Cause::Status {
+        status: response.status().as_u16(),
+        message: error::message(&response),
+        wait: error::wait(&response),
+    })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {

@@ -89,6 +89,8 @@ pub enum Cause {
         status: u16,
         /// What the server said about it.
         message: String,
+        /// `Retry-After`: before that it will say the same.
+        wait: Option<Duration>,
     },
     /// Keystone's 401 to a login. Expired and wrong look the same.
     #[error("Keystone refused the {kind}: it has expired, or it is wrong (Keystone does not tell which)")]
@@ -185,6 +187,21 @@ impl Cause {
         }
     }
 
+    /// Whether it is worth asking again: not where the answer was no, and not where the time was up.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.nature(), Nature::PutOff | Nature::Unknown)
+    }
+
+    /// How long to wait before the next try, which would come after `delay`: at least as long as the server says. `None`
+    /// where that is longer than `limit`, which nobody waits for.
+    pub(super) fn delay(&self, delay: Option<Duration>, limit: Duration) -> Option<Duration> {
+        match self {
+            Self::Status { wait: Some(wait), .. } if *wait > limit => None,
+            Self::Status { wait: Some(wait), .. } => delay.map(|delay| delay.max(*wait)),
+            _ => delay,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Credentials { kind } | Self::Unknown { kind, .. } => Some(kind.hint().to_owned()),
@@ -218,7 +235,9 @@ impl Cause {
     pub(super) fn scrubbed(self, env: &OpenrcEnv) -> Self {
         match self {
             Self::Unreachable(text) => Self::Unreachable(env.scrub(&text)),
-            Self::Status { status, message } => Self::Status { status, message: env.scrub(&message) },
+            Self::Status { status, message, wait } => {
+                Self::Status { status, message: env.scrub(&message), wait }
+            }
             Self::Unknown { kind, message } => Self::Unknown { kind, message: env.scrub(&message) },
             Self::Answer(text) => Self::Answer(env.scrub(&text)),
             Self::Incomplete(text) => Self::Incomplete(env.scrub(&text)),
@@ -226,6 +245,12 @@ impl Cause {
             same @ (Self::TimedOut(_) | Self::Credentials { .. }) => same,
         }
     }
+}
+
+/// How many seconds a server asks to wait. A date, the header's other form, is not read: clocks differ.
+pub(super) fn wait(response: &Response<Bytes>) -> Option<Duration> {
+    let seconds = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// What a server says about an error: `{"<name>": {"message": "..."}}`, or nothing worth showing (a proxy's page).
