@@ -1,6 +1,7 @@
 //! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
 
 mod delete;
+mod why;
 
 use super::context::{Context, print, tell, tell_unseen, written};
 use crate::apply::world::RealWorld;
@@ -15,12 +16,15 @@ use crate::report::orphans::{self as report, Look};
 ///
 /// Volumes of all projects are listed first, then the PVs of all hubs. A volume is an orphan only if it was made for a claim,
 /// no PV of any hub refers to it, it is available, old enough, without attachment or snapshot, and nothing marks it as kept or
-/// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted.
+/// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted. A cluster that
+/// fleet.toml does not have, found by its servers, by a container of the old scripts or in a volume's metadata, blocks deletion
+/// in its project until you answer for it there ([[foreign]]).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
-each\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
+each\n  fleet orphans --why VOLUME            one volume explained, by id or name\n\nExit status: 0 done; 1 a deletion failed; \
+3 cannot tell, nothing was deleted; 4 confirmation is missing."
 )]
 pub struct Args {
     /// Delete the orphans: shows the plan, and asks for --confirm
@@ -34,6 +38,10 @@ pub struct Args {
     /// Show every volume with its class and the evidence, not the orphans alone
     #[arg(long)]
     all: bool,
+
+    /// Explain one volume, by its id or its name: every part of the rule, and what was looked at, where and when
+    #[arg(long, value_name = "VOLUME", conflicts_with_all = ["delete", "all"])]
+    why: Option<String>,
 
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -52,6 +60,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         () = context.interrupt.asked() => return Err(Failure::interrupted()),
     };
     drop(progress);
+    if let Some(wanted) = &args.why {
+        return why::run(args, wanted, &fleet, &view);
+    }
     let plan = plan(&view, &fleet.orphans);
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
@@ -65,11 +76,29 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::CannotTell);
         }
     };
-    if !args.delete {
+    // Where a cluster that nobody knows blocks one project, the others go on.
+    if !args.delete || plan.is_blocked() && deletions.is_empty() {
         show(args, &plan)?;
-        return Ok(Exit::Done);
+        // The table has said which they are.
+        let blocked = tell_unknown(&plan, args.format == Format::Json);
+        return Ok(if blocked { Exit::CannotTell } else { Exit::Done });
     }
-    delete::run(args, context, &fleet, &deletions, &RealWorld::new(&clusters, &clouds)).await
+    let blocked = tell_unknown(&plan, true);
+    let exit = delete::run(args, context, &fleet, &deletions, &RealWorld::new(&clusters, &clouds)).await?;
+    Ok(if blocked && matches!(exit, Exit::Done | Exit::Failed) { Exit::CannotTell } else { exit })
+}
+
+/// Says that clusters block deletion which nobody knows, and which they are, if any do.
+fn tell_unknown(plan: &OrphanPlan<'_>, which: bool) -> bool {
+    if plan.is_blocked() {
+        tell(
+            "fleet.toml does not have all clusters that were found; where they may be, nothing is deleted\n",
+        );
+        if which {
+            tell(&report::unknown_in_words(plan));
+        }
+    }
+    plan.is_blocked()
 }
 
 fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Failure> {

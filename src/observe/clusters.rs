@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use super::Sandboxes;
+use crate::clock;
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
@@ -99,16 +100,19 @@ impl Clusters {
 
     /// All PVs of every cluster, in every phase; those that are remembered too.
     pub async fn persistent_volumes(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
-        let (seen, missing) = self.ask(async |cluster| cluster.persistent_volumes().await).await;
-        let live = seen.into_iter().map(|(hub, persistent_volumes)| ClusterVolumes {
+        let ask = async |cluster: &Cluster| Ok((cluster.persistent_volumes().await?, clock::now()));
+        let (seen, missing) = self.ask(ask).await;
+        let live = seen.into_iter().map(|(hub, (persistent_volumes, seen_at))| ClusterVolumes {
             hub,
             persistent_volumes,
             removed_at: None,
+            seen_at,
         });
         let remembered = self.remembered.iter().map(|stone| ClusterVolumes {
             hub: stone.hub.clone(),
             persistent_volumes: stone.persistent_volumes.clone(),
             removed_at: Some(stone.removed_at),
+            seen_at: stone.removed_at,
         });
         (live.chain(remembered).collect(), missing)
     }

@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::apply::delete::{Outcome, Summary};
 use crate::hub::HubName;
 use crate::observed::{Project, Unseen};
-use crate::plan::orphans::{Class, Evidence, Judged, Lost, MadeFor, OrphanPlan, Planned, Total};
+use crate::plan::orphans::{
+    Class, Evidence, ForeignCluster, Judged, Lost, MadeFor, OrphanPlan, Planned, Total,
+};
 
 pub(super) fn write(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, document)?;
@@ -25,6 +27,8 @@ pub(super) struct PlanDocument<'a> {
     projects: Vec<ProjectEntry<'a>>,
     volumes: Vec<VolumeEntry<'a>>,
     lost: &'a [Lost<'a>],
+    unknown_clusters: Vec<&'a ForeignCluster<'a>>,
+    answered_clusters: Vec<&'a ForeignCluster<'a>>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,8 @@ pub(super) fn plan<'a>(plan: &'a OrphanPlan<'a>) -> PlanDocument<'a> {
         projects,
         volumes: plan.volumes().iter().map(entry).collect(),
         lost: plan.lost(),
+        unknown_clusters: plan.unknown_clusters().collect(),
+        answered_clusters: plan.answered_clusters().collect(),
     }
 }
 
