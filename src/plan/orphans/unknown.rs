@@ -12,6 +12,9 @@
 //! A server is a hub's if its name has the hub's name in the cluster's place, or if it or a server of the same cluster has
 //! the hub's address; and only in a project that the hub's openrc leads to, because two clusters of one name are two.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
