@@ -294,7 +294,16 @@ fn every_problem_of_a_foreign_cluster_is_told_with_its_line() {
         foreign("theirs", "project = \"alpha\"\n"),
         foreign("theirs", ""),
     );
-    insta::assert_snapshot!(problems(&text));
+    insta::assert_snapshot!(problems(&text), @r#"
+    fleet.toml:6:8: the hub on line 2 is named ou23s, and is not foreign; another cluster of that name needs a "project"
+    fleet.toml:17:8: the [[foreign]] on line 9 answers for theirs already
+    fleet.toml:21:8: the [[foreign]] on line 9 answers for theirs already
+    fleet.toml:24:8: "name" is empty; give it a value or take the line out
+    fleet.toml:25:10: "reason" must be a string, not a whole number
+    fleet.toml:26:1: unknown key "projects" in [[foreign]]; did you mean "project"?
+    fleet.toml:27:1: [[foreign]] needs "name": the cluster's name, as its servers or its volumes carry it
+    fleet.toml:27:1: [[foreign]] needs "reason": why none of the volumes that do not carry its name are its
+    "#);
     insta::assert_snapshot!(problems("foreign = \"theirs\"\n"), @r#"
     fleet.toml:1:11: "foreign" must be written [[foreign]], once for each, not a string
     "#);

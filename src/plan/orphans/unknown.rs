@@ -376,7 +376,7 @@ fn sign<'v>(project: &'v Project, server: &'v Server, why: Vec<String>) -> Sign<
 fn reasons(server: &Server, name: &Reading<'_>) -> Vec<String> {
     let mut why = Vec::new();
     if name.is_node {
-        why.push("its name".to_owned());
+        why.push("its name is that of a node".to_owned());
     }
     let marked = server
         .metadata

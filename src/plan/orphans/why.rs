@@ -1,6 +1,9 @@
 //! One volume explained: every part of the rule with its answer, by the same checks that judge it, and what was looked at,
 //! where and when.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use serde::Serialize;
 

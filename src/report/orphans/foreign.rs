@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::observed::Project;
 use crate::plan::orphans::{ForeignCluster, OrphanPlan, Sign};
-use crate::text::{clean, count};
+use crate::text::clean;
 
 /// The most servers, containers and volumes that are named. The JSON has all of them.
 const MOST: usize = 4;
@@ -19,9 +18,8 @@ pub(super) fn write(out: &mut impl Write, plan: &OrphanPlan<'_>) -> io::Result<(
         )?;
     }
     for cluster in unknown {
-        let places =
-            if cluster.blocks.is_empty() { "every project".to_owned() } else { projects(&cluster.blocks) };
-        writeln!(out, "  {} in {places}: {}", clean(cluster.name), clean(&signs(cluster)))?;
+        writeln!(out, "  {} in {}", clean(cluster.name), places(cluster))?;
+        signs(out, cluster)?;
         writeln!(out, "    {}", clean(&hint(cluster)))?;
     }
     let mut answered = plan.answered_clusters().peekable();
@@ -40,24 +38,31 @@ pub(super) fn write(out: &mut impl Write, plan: &OrphanPlan<'_>) -> io::Result<(
     Ok(())
 }
 
-/// One line for each unknown cluster and one with what to do, for standard error.
-pub fn unknown_in_words(plan: &OrphanPlan<'_>) -> String {
-    let mut text = String::new();
-    for cluster in plan.unknown_clusters() {
-        let (name, places) = (clean(cluster.name), projects(&cluster.blocks));
-        text += &format!(
-            "unknown cluster {name} in {places}: {}\n    {}\n",
-            clean(&signs(cluster)),
-            clean(&hint(cluster))
-        );
+/// What tells of a cluster, one line each.
+pub(super) fn signs(out: &mut impl Write, cluster: &ForeignCluster<'_>) -> io::Result<()> {
+    for sign in told(cluster) {
+        writeln!(out, "    {}", clean(&sign))?;
     }
-    text
+    Ok(())
 }
 
-fn projects(projects: &[&Project]) -> String {
-    let names: Vec<_> = projects.iter().map(|project| clean(&project.name)).collect();
-    let one = if names.len() == 1 { "project" } else { "projects" };
-    format!("{one} {}", names.join(", "))
+/// One line for each unknown cluster and one with what to do, for standard error.
+pub fn unknown_in_words(plan: &OrphanPlan<'_>) -> String {
+    let lines = plan.unknown_clusters().map(|cluster| {
+        let (name, signs, hint) = (clean(cluster.name), told(cluster).join("; "), hint(cluster));
+        format!("unknown cluster {name} in {}: {}\n    {}\n", places(cluster), clean(&signs), clean(&hint))
+    });
+    lines.collect()
+}
+
+/// The projects that it blocks. One that only a container tells of blocks also those that were not seen.
+fn places(cluster: &ForeignCluster<'_>) -> String {
+    let names: Vec<_> = cluster.blocks.iter().map(|project| clean(&project.name)).collect();
+    match names.as_slice() {
+        [] => "every project".to_owned(),
+        [one] => format!("project {one}"),
+        more => format!("projects {}", more.join(", ")),
+    }
 }
 
 fn hint(cluster: &ForeignCluster<'_>) -> String {
@@ -68,22 +73,23 @@ fn hint(cluster: &ForeignCluster<'_>) -> String {
     )
 }
 
-/// What tells of a cluster, in one line.
-pub(super) fn signs(cluster: &ForeignCluster<'_>) -> String {
+fn told(cluster: &ForeignCluster<'_>) -> Vec<String> {
     let mut told: Vec<String> = cluster.signs.iter().take(MOST).map(sign).collect();
-    if let Some(more) = cluster.signs.len().checked_sub(MOST).filter(|more| *more > 0) {
-        told.push(format!("and {}", count(more as u64, "sign more").replace("signs more", "more signs")));
+    match cluster.signs.len().saturating_sub(MOST) {
+        0 => {}
+        1 => told.push("and one more".to_owned()),
+        more => told.push(format!("and {more} more")),
     }
-    told.join("; ")
+    told
 }
 
 fn sign(sign: &Sign<'_>) -> String {
     match sign {
-        Sign::Server { id, name, why, .. } => format!("server {name} ({id}) by {}", why.join(", ")),
+        Sign::Server { id, name, why, .. } => format!("server {name} ({id}): {}", why.join(", ")),
         Sign::Container { name, image, state, ip, .. } => {
             let ip = ip.map_or_else(String::new, |ip| format!(", for {ip}"));
             format!("container {name} of the old scripts ({image}, {state}{ip})")
         }
-        Sign::Volume { id, key, value, .. } => format!("volume {id} has {key}={value}"),
+        Sign::Volume { id, key, value, .. } => format!("volume {id}: {key}={value}"),
     }
 }

@@ -88,9 +88,9 @@ fn asked(out: &mut impl Write, asked: &Asked<'_>) -> io::Result<()> {
     }
     writeln!(out, "  the engine: {} of the old scripts", count(*old_containers as u64, "container"))?;
     for cluster in foreign_clusters {
-        let what = if cluster.is_unknown() { "unknown cluster" } else { "answered for: cluster" };
-        let line = format!("{what} {}: {}", cluster.name, foreign::signs(cluster));
-        writeln!(out, "  {}", clean(&line))?;
+        let what = if cluster.is_unknown() { "unknown cluster" } else { "foreign cluster" };
+        writeln!(out, "  {what} {}", clean(cluster.name))?;
+        foreign::signs(out, cluster)?;
         for answer in &cluster.answered {
             let line = format!("answered for in project {}: {}", answer.project.name, answer.reason);
             writeln!(out, "    {}", clean(&line))?;
