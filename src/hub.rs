@@ -174,6 +174,21 @@ pub struct OrphanRules {
     pub parallel: usize,
     /// How long a plan may be applied after it was saved.
     pub plan_expires: Duration,
+    /// Clusters that are not of this fleet and that the operator has answered for.
+    pub foreign: Vec<Foreign>,
+}
+
+/// A `[[foreign]]` of `fleet.toml`. Whoever writes it says that this cluster has no volumes in the project, or that all of
+/// them carry its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Foreign {
+    /// The cluster's name, as its servers or its volumes carry it.
+    pub name: String,
+    /// Why the operator is sure.
+    pub reason: String,
+    /// The project that this holds in, by name or id; left out, it holds in all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
 }
 
 /// A fleet: what `fleet.toml` declares.

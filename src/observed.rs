@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -66,6 +67,47 @@ pub struct Snapshot {
     pub id: String,
     /// The volume that it was taken of.
     pub volume_id: String,
+}
+
+/// A Nova server, as `GET /servers/detail` shows it: what may tell that it is a node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Server {
+    /// Nova's id.
+    pub id: String,
+    /// Nova's name: not unique.
+    pub name: String,
+    /// Its addresses, floating ones included, as far as they can be read.
+    pub addresses: Vec<IpAddr>,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The names of its security groups.
+    pub security_groups: Vec<String>,
+    /// The name of the key pair that it was made with.
+    pub key_name: Option<String>,
+    /// When Nova made it.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A container on the engine that the old scripts may have made for a hub. Of its environment no more than this is read:
+/// the rest may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OldContainer {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its image, as it was named when the container was made.
+    pub image: String,
+    /// Its state, in Docker's words.
+    pub state: String,
+    /// `CLUSTER` in its environment.
+    pub cluster: Option<String>,
+    /// `IP` in its environment.
+    pub ip: Option<IpAddr>,
+    /// Whether a directory is mounted where kubectl looks for its configuration.
+    pub has_kubeconfig: bool,
 }
 
 /// A `PersistentVolume` of one cluster.
@@ -179,6 +221,10 @@ pub struct ProjectVolumes {
     pub volumes: Vec<Volume>,
     /// All of its snapshots, every page.
     pub snapshots: Vec<Snapshot>,
+    /// All of its servers, every page; none where the cloud has no Nova.
+    pub servers: Vec<Server>,
+    /// When all of this had arrived.
+    pub seen_at: Timestamp,
 }
 
 /// One cluster's half of the view that orphans are judged in.
@@ -192,6 +238,17 @@ pub struct ClusterVolumes {
     pub claims: Vec<Claim>,
     /// Set where the hub was taken out of the fleet: then this is what its cluster had at that time.
     pub removed_at: Option<Timestamp>,
+    /// When the list had arrived.
+    pub seen_at: Timestamp,
+}
+
+/// What else may tell of clusters that use the projects' volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Outside {
+    /// Where `fleet.toml` says that each hub's master is.
+    pub addresses: BTreeMap<HubName, IpAddr>,
+    /// Containers of the old scripts on the engine, stopped ones too.
+    pub containers: Vec<OldContainer>,
 }
 
 /// Everything that orphans are judged from: volumes asked for first, then PVs.
@@ -201,6 +258,8 @@ pub struct VolumeView {
     pub projects: Vec<ProjectVolumes>,
     /// What the clusters use.
     pub clusters: Vec<ClusterVolumes>,
+    /// What else there is.
+    pub outside: Outside,
     /// What could not be seen. Empty exactly when the view is complete.
     pub unseen: Vec<Unseen>,
     /// When the last answer had arrived: ages are counted up to here.

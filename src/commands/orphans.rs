@@ -3,6 +3,7 @@
 mod apply;
 mod delete;
 mod save;
+mod why;
 
 use std::path::PathBuf;
 
@@ -18,13 +19,17 @@ use crate::report::orphans::{self as report, Look};
 ///
 /// Volumes of all projects are listed first, then the PVs of all hubs. A volume is an orphan only if it was made for a claim,
 /// no PV of any hub refers to it, it is available, old enough, without attachment or snapshot, and nothing marks it as kept or
-/// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted.
+/// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted. A cluster that
+/// fleet.toml does not have, found by its servers, by a container of the old scripts or in a volume's metadata, blocks deletion
+/// in its project until you answer for it there ([[foreign]]).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
 each\n  fleet orphans --save plan.json --report out.html\n  fleet orphans --apply plan.json --confirm   delete what is in the plan and \
-still an orphan\n  fleet orphans --format csv > volumes.csv\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
+still an orphan\n  fleet orphans --why VOLUME            one volume explained, by id or name\n  fleet orphans --format csv > \
+volumes.csv\n\nExit status: 0 done; 1 a deletion failed; \
+3 cannot tell, nothing was deleted; 4 confirmation is missing."
 )]
 pub struct Args {
     /// Delete the orphans: shows the plan, and asks for --confirm
@@ -55,6 +60,10 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 
+    /// Explain one volume, by its id or its name: every part of the rule, and what was looked at, where and when
+    #[arg(long, value_name = "VOLUME", conflicts_with_all = ["deletion", "file", "all"])]
+    why: Option<String>,
+
     /// How to write it; csv is for the report alone
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -74,8 +83,10 @@ enum Format {
 impl Args {
     /// What the command line itself does not show to be wrong. Asked first: a scan takes its time.
     fn check(&self) -> Result<(), Failure> {
-        if self.format == Format::Csv && (self.delete || self.apply.is_some() || self.save.is_some()) {
-            let problem = "--format csv is for the report alone, not for --delete, --apply or --save";
+        if self.format == Format::Csv
+            && (self.delete || self.apply.is_some() || self.save.is_some() || self.why.is_some())
+        {
+            let problem = "--format csv is for the report alone, not for --delete, --apply, --save or --why";
             return Err(Failure::usage(problem).hint("take --format json"));
         }
         save::check(self)
@@ -93,6 +104,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let looking = look_at_volumes(&engine, &fleet, &sandboxes, &context.interrupt);
     let (view, clouds, clusters) = context.unless_interrupted(looking).await??;
     drop(progress);
+    if let Some(wanted) = &args.why {
+        return why::run(args, wanted, &fleet, &view);
+    }
     let plan = plan(&view, &fleet.orphans);
     save::report(args, &fleet, &plan)?;
     let deletions = match plan.deletions() {
@@ -107,18 +121,30 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::CannotTell);
         }
     };
+    let reports =
+        saved.is_none() && args.save.is_none() && (!args.delete || plan.is_blocked() && deletions.is_empty());
+    // Where a cluster that nobody knows blocks one project, the others go on.
+    if plan.is_blocked() {
+        tell(
+            "fleet.toml does not have all clusters that were found; where they may be, nothing is deleted\n",
+        );
+        // The table says which they are.
+        if !reports || args.format != Format::Table {
+            tell(&report::unknown_in_words(&plan));
+        }
+    }
     let world = RealWorld::new(&clusters, &clouds);
-    if let Some(saved) = saved {
-        return apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await;
-    }
-    if let Some(path) = &args.save {
-        return save::run(args, path, &fleet, &view, &plan, &deletions);
-    }
-    if !args.delete {
+    let exit = if reports {
         show(args, &plan)?;
-        return Ok(Exit::Done);
-    }
-    delete::run(args, context, &fleet, &deletions, None, &world).await
+        Exit::Done
+    } else if let Some(saved) = saved {
+        apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await?
+    } else if let Some(path) = &args.save {
+        save::run(args, path, &fleet, &view, &plan, &deletions)?
+    } else {
+        delete::run(args, context, &fleet, &deletions, None, &world).await?
+    };
+    Ok(if plan.is_blocked() && exit <= Exit::Failed { Exit::CannotTell } else { exit })
 }
 
 fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Failure> {

@@ -65,7 +65,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     // The stone first: whatever happens from here on, the volumes are remembered.
     // Also where there are none yet: the cluster may go on, and make some.
     if let Some(used) = used {
-        let ClusterVolumes { hub: name, persistent_volumes, claims, removed_at: _ } = used;
+        let ClusterVolumes { hub: name, persistent_volumes, claims, removed_at: _, seen_at: _ } = used;
         let count = persistent_volumes.len();
         let stone = Tombstone { hub: name, removed_at: clock::now(), persistent_volumes, claims };
         tombstone::set(&fleet, stone)?;

@@ -1,4 +1,4 @@
-//! What only shows when hubs are held against each other and against the defaults.
+//! What only shows when hubs and foreign clusters are held against each other and against the defaults.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use toml::Spanned;
 use crate::hub::DOMAIN_LIMIT;
 
 use super::problems::Problems;
-use super::schema::{File, HubTable};
+use super::schema::{File, ForeignTable, HubTable};
 
 /// Notes what is wrong between hubs.
 pub(super) fn check(file: &File, problems: &mut Problems) {
@@ -21,6 +21,39 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
     alone(ips.map(|ip| (ip.span().start, ip.get_ref().to_canonical())), "has the IP", problems);
     for hub in &file.hubs {
         domain(file, hub, problems);
+    }
+    for (index, foreign) in file.foreign.iter().enumerate() {
+        answer(file, foreign, &file.foreign[..index], problems);
+    }
+}
+
+/// Notes a cluster that is answered for twice, or that is one of the fleet's own. One of a hub's name in another project
+/// may be there: then the project has to be named.
+fn answer(file: &File, foreign: &ForeignTable, earlier: &[ForeignTable], problems: &mut Problems) {
+    let Some(name) = &foreign.name else { return };
+    let at = name.span().start;
+    let project = |foreign: &ForeignTable| foreign.project.as_ref().map(|project| project.get_ref().clone());
+    let first = earlier.iter().find_map(|other| {
+        let both = other.name.as_ref().filter(|other| other.get_ref() == name.get_ref())?;
+        let (one, two) = (project(other), project(foreign));
+        (one.is_none() || two.is_none() || one == two).then_some(both.span().start)
+    });
+    if let Some(first) = first {
+        let line = problems.line(first);
+        problems.add(at, format!("the [[foreign]] on line {line} answers for {} already", name.get_ref()));
+    }
+    let mut hubs = file.hubs.iter().filter_map(|hub| hub.name.as_ref());
+    if let Some(hub) = hubs.find(|hub| hub.get_ref().as_str() == name.get_ref())
+        && foreign.project.is_none()
+    {
+        let line = problems.line(hub.span().start);
+        problems.add(
+            at,
+            format!(
+                "the hub on line {line} is named {}, and is not foreign; another cluster of that name needs a \"project\"",
+                name.get_ref()
+            ),
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use crate::hub::{Fleet, Hub, HubDefaults, SshTarget};
 use super::check::check;
 use super::problems::Problems;
 use super::reader::Reader;
-use super::schema::{self, File, HubTable, Surroundings};
+use super::schema::{self, File, ForeignTable, HubTable, Surroundings};
 
 /// The most that is read: a file of a thousand hubs has 200 KiB.
 const MOST_BYTES: u64 = 4 << 20;
@@ -131,7 +131,9 @@ fn blank(text: &str, lines: &BTreeSet<usize>) -> Option<String> {
 
 /// Puts in what is inherited. Hubs that are incomplete are left out: each has a problem already.
 fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Problems) -> Fleet {
-    let File { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs } = file;
+    let File { name, state_dir, engine, image, sandbox, timeouts, mut orphans, defaults, hubs, foreign } =
+        file;
+    orphans.foreign = foreign.into_iter().filter_map(ForeignTable::complete).collect();
     let state_dir = state_dir.unwrap_or_else(|| around.base.join(schema::STATE_DIR));
     let defaults = HubDefaults {
         ssh_user: defaults.ssh_user.unwrap_or_else(|| schema::SSH_USER.to_owned()),

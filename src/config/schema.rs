@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::files;
-use crate::hub::{HubName, OrphanRules, SandboxSettings, Timeouts};
+use crate::hub::{Foreign, HubName, OrphanRules, SandboxSettings, Timeouts};
 
 use super::problems::Problems;
 use super::reader::Reader;
@@ -83,6 +83,7 @@ pub(super) struct File {
     pub orphans: OrphanRules,
     pub defaults: Master,
     pub hubs: Vec<HubTable>,
+    pub foreign: Vec<ForeignTable>,
 }
 
 /// The keys that `[defaults]` and every `[[hub]]` have in common.
@@ -104,6 +105,13 @@ pub(super) struct HubTable {
     pub image: Option<String>,
 }
 
+/// One `[[foreign]]`.
+pub(super) struct ForeignTable {
+    pub name: Option<Spanned<String>>,
+    pub reason: Option<String>,
+    pub project: Option<Spanned<String>>,
+}
+
 impl File {
     pub(super) fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
         let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
@@ -117,8 +125,10 @@ impl File {
         table.finish(problems);
         let tables = reader.tables("hub", "[[hub]]", problems);
         let hubs = tables.into_iter().map(|table| HubTable::read(table, around, problems)).collect();
+        let tables = reader.tables("foreign", "[[foreign]]", problems);
+        let foreign = tables.into_iter().map(|table| ForeignTable::read(table, problems)).collect();
         reader.finish(problems);
-        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs }
+        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs, foreign }
     }
 }
 
@@ -148,6 +158,27 @@ impl HubTable {
         };
         reader.finish(problems);
         hub
+    }
+}
+
+impl ForeignTable {
+    fn read(mut reader: Reader, problems: &mut Problems) -> Self {
+        reader.require("name", "the cluster's name, as its servers or its volumes carry it", problems);
+        reader.require("reason", "why none of the volumes that do not carry its name are its", problems);
+        let word = |text: &str| Ok(text.trim().to_owned());
+        let foreign = Self {
+            name: reader.parsed("name", problems, word),
+            reason: reader.parsed("reason", problems, word).map(Spanned::into_inner),
+            project: reader.parsed("project", problems, word),
+        };
+        reader.finish(problems);
+        foreign
+    }
+
+    /// What it says; `None` where it has a problem.
+    pub(super) fn complete(self) -> Option<Foreign> {
+        let Self { name, reason, project } = self;
+        Some(Foreign { name: name?.into_inner(), reason: reason?, project: project.map(Spanned::into_inner) })
     }
 }
 
@@ -198,6 +229,8 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
         plan_expires: reader
             .parsed("plan_expires", problems, values::lifetime)
             .map_or(PLAN_EXPIRES, Spanned::into_inner),
+        // They have tables of their own.
+        foreign: Vec::new(),
     };
     reader.finish(problems);
     rules

@@ -85,6 +85,17 @@ fn the_examples_hubs_are_valid_once_they_are_uncommented() {
 }
 
 #[test]
+fn the_examples_foreign_clusters_are_valid_once_they_are_uncommented() {
+    let from = EXAMPLE.find("# [[foreign]]").unwrap();
+    let to = from + EXAMPLE[from..].find("\n\n").unwrap();
+    let text =
+        EXAMPLE[from..to].lines().map(|line| line.trim_start_matches('#')).collect::<Vec<_>>().join("\n");
+    let answers = fleet(&text).unwrap().orphans.foreign;
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[1].project.as_deref(), Some("ees220002"));
+}
+
+#[test]
 fn hubs_inherit_what_they_do_not_say_and_keep_the_files_order() {
     let text = format!(
         "name = \"uni\"\nstate_dir = \"../state\"\nsandbox.image = \"a/b:c\"\n\
@@ -252,6 +263,66 @@ fn addresses_are_compared_by_value() {
     insta::assert_snapshot!(problems(&text), @r#"
     fleet.toml:7:6: the hub on line 3 has the IP 2001:db8::1 already
     "#);
+}
+
+fn foreign(name: &str, more: &str) -> String {
+    format!("[[foreign]]\nname = \"{name}\"\nreason = \"it has none\"\n{more}")
+}
+
+#[test]
+fn foreign_clusters_are_read_in_the_files_order() {
+    let text = format!(
+        "{}{}{}",
+        foreign(" theirs ", ""),
+        hub("a", "10.0.0.1"),
+        foreign("a", "project = \"beta\"\n")
+    );
+    let answers = fleet(&text).unwrap().orphans.foreign;
+    let told: Vec<_> =
+        answers.iter().map(|one| (one.name.as_str(), one.reason.as_str(), one.project.as_deref())).collect();
+    assert_eq!(told, [("theirs", "it has none", None), ("a", "it has none", Some("beta"))]);
+    assert_eq!(fleet("").unwrap().orphans.foreign, []);
+}
+
+#[test]
+fn every_problem_of_a_foreign_cluster_is_told_with_its_line() {
+    let text = format!(
+        "{}{}{}{}{}{}[[foreign]]\nname = \"\"\nreason = 3\nprojects = \"alpha\"\n[[foreign]]\nproject = \"x\"\n",
+        hub("ou23s", "10.0.0.1"),
+        foreign("ou23s", ""),
+        foreign("theirs", "project = \"alpha\"\n"),
+        foreign("theirs", "project = \"beta\"\n"),
+        foreign("theirs", "project = \"alpha\"\n"),
+        foreign("theirs", ""),
+    );
+    insta::assert_snapshot!(problems(&text), @r#"
+    fleet.toml:6:8: the hub on line 2 is named ou23s, and is not foreign; another cluster of that name needs a "project"
+    fleet.toml:17:8: the [[foreign]] on line 9 answers for theirs already
+    fleet.toml:21:8: the [[foreign]] on line 9 answers for theirs already
+    fleet.toml:24:8: "name" is empty; give it a value or take the line out
+    fleet.toml:25:10: "reason" must be a string, not a whole number
+    fleet.toml:26:1: unknown key "projects" in [[foreign]]; did you mean "project"?
+    fleet.toml:27:1: [[foreign]] needs "name": the cluster's name, as its servers or its volumes carry it
+    fleet.toml:27:1: [[foreign]] needs "reason": why none of the volumes that do not carry its name are its
+    "#);
+    insta::assert_snapshot!(problems("foreign = \"theirs\"\n"), @r#"
+    fleet.toml:1:11: "foreign" must be written [[foreign]], once for each, not a string
+    "#);
+}
+
+#[test]
+fn foreign_clusters_survive_hubs_that_are_added_and_taken_out() {
+    let text = format!("# Mine.\n{}\n# Not mine.\n{}", hub("a", "10.0.0.1"), foreign("theirs", "# really\n"));
+    let (_dir, path) = on_disk(&text);
+    add_hub(&path, &new_hub("b", "10.0.0.2")).unwrap();
+    let with_two = load(&path).unwrap();
+    assert_eq!((with_two.hubs.len(), with_two.orphans.foreign.len()), (2, 1));
+    remove_hub(&path, &name("b")).unwrap();
+    assert_eq!(on_disk_now(&path), text);
+    remove_hub(&path, &name("a")).unwrap();
+    assert_eq!(on_disk_now(&path), format!("# Not mine.\n{}", foreign("theirs", "# really\n")));
+    let refused = add_hub(&path, &new_hub("theirs", "10.0.0.3")).unwrap_err();
+    assert!(refused.to_string().contains("is not foreign"), "{refused}");
 }
 
 #[test]

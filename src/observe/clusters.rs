@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use super::Sandboxes;
+use crate::clock;
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Subject, Tombstone, Unseen};
@@ -104,18 +105,21 @@ impl Clusters {
 
     /// All PVs of every cluster, in every phase, and all claims; those that are remembered too.
     pub async fn volumes_used(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
-        let (seen, missing) = self.ask(used).await;
-        let live = seen.into_iter().map(|(hub, (persistent_volumes, claims))| ClusterVolumes {
+        let ask = async |cluster: &Cluster| Ok((used(cluster).await?, clock::now()));
+        let (seen, missing) = self.ask(ask).await;
+        let live = seen.into_iter().map(|(hub, ((persistent_volumes, claims), seen_at))| ClusterVolumes {
             hub,
             persistent_volumes,
             claims,
             removed_at: None,
+            seen_at,
         });
         let remembered = self.remembered.iter().map(|stone| ClusterVolumes {
             hub: stone.hub.clone(),
             persistent_volumes: stone.persistent_volumes.clone(),
             claims: stone.claims.clone(),
             removed_at: Some(stone.removed_at),
+            seen_at: stone.removed_at,
         });
         (live.chain(remembered).collect(), missing)
     }

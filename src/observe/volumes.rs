@@ -11,7 +11,7 @@ use crate::clock;
 use crate::exit::{Failure, chain};
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
-use crate::observed::{ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
+use crate::observed::{Outside, ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
 use crate::systems::openstack::{Cloud, Error};
@@ -72,13 +72,15 @@ impl Clouds {
 
     async fn volumes(&self) -> (Vec<ProjectVolumes>, Vec<Unseen>) {
         let listed = join_all(self.by_project.iter().map(|(cloud, hubs)| async move {
-            let both = tokio::try_join!(cloud.volumes(), cloud.snapshots());
-            match both {
-                Ok((volumes, snapshots)) => Ok(ProjectVolumes {
+            let all = tokio::try_join!(cloud.volumes(), cloud.snapshots(), cloud.servers());
+            match all {
+                Ok((volumes, snapshots, servers)) => Ok(ProjectVolumes {
                     project: cloud.project().clone(),
                     hubs: hubs.clone(),
                     volumes,
                     snapshots,
+                    servers,
+                    seen_at: clock::now(),
                 }),
                 Err(error) => Err(Unseen {
                     subject: Subject::Project(cloud.project().name.clone()),
@@ -154,7 +156,12 @@ pub async fn look_at_volumes(
         let (projects, missing) = clouds.volumes().await;
         (clouds, projects, unseen, missing)
     };
-    let ((clouds, projects, mut unseen, missing), ()) = tokio::join!(ask_projects, clusters.warm_up());
+    let ((clouds, projects, mut unseen, missing), (), containers) =
+        tokio::join!(ask_projects, clusters.warm_up(), engine.old_containers());
+    let outside = Outside {
+        addresses: fleet.hubs.iter().map(|hub| (hub.name.clone(), hub.ip)).collect(),
+        containers: containers?,
+    };
     unseen.extend(missing);
     unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
     let (seen, missing) = clusters.volumes_used().await;
@@ -164,5 +171,6 @@ pub async fn look_at_volumes(
             unseen.push(one);
         }
     }
-    Ok((VolumeView { projects, clusters: seen, unseen, seen_at: clock::now() }, clouds, clusters))
+    let view = VolumeView { projects, clusters: seen, outside, unseen, seen_at: clock::now() };
+    Ok((view, clouds, clusters))
 }

@@ -6,8 +6,11 @@
 mod claim_name;
 mod decided;
 mod marks;
+mod names;
 mod references;
 mod rule;
+mod unknown;
+mod why;
 
 #[cfg(test)]
 mod properties;
@@ -25,15 +28,17 @@ use serde::Serialize;
 
 use crate::hub::{HubName, OrphanRules};
 use crate::observed::{
-    CINDER_CSI, CINDER_IN_TREE, ClaimRef, ClusterVolumes, PersistentVolume, Project, Snapshot, Subject,
-    Unseen, Volume, VolumeView,
+    CINDER_CSI, CINDER_IN_TREE, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectVolumes,
+    Snapshot, Subject, Unseen, Volume, VolumeView,
 };
 
 pub use self::decided::{Decided, Dropped};
 pub use self::marks::MadeFor;
 pub use self::references::Index;
 use self::references::References;
-use self::rule::Scene;
+use self::rule::{Case, Scene};
+pub use self::unknown::{Answer, ForeignCluster, Sign};
+pub use self::why::{Asked, AskedHub, AskedProject, Explained, Part, Why, why};
 
 /// A PV younger than this is never called lost: volumes are listed before PVs, so that the volume of a claim that is
 /// made in between is in no list. An hour also covers clocks that do not agree.
@@ -63,7 +68,8 @@ pub enum Class {
     Error,
     /// It was not made for a claim.
     Unmanaged,
-    /// Nothing speaks against its being an orphan, except that the view was incomplete.
+    /// Nothing speaks against its being an orphan, except that the view was incomplete, or that a cluster which fleet does
+    /// not know of may use its project.
     CannotTell,
     /// It may be deleted.
     Orphan,
@@ -188,6 +194,11 @@ pub enum Evidence<'v> {
         /// How many hubs were asked.
         hubs: usize,
     },
+    /// Clusters that may use its project, and that fleet does not know of.
+    UnknownClusters {
+        /// What they are called.
+        names: Vec<&'v str>,
+    },
 }
 
 /// What a volume is, and why.
@@ -251,6 +262,7 @@ pub struct OrphanPlan<'v> {
     volumes: Vec<Judged<'v>>,
     lost: Vec<Lost<'v>>,
     unseen: Vec<Unseen>,
+    foreign: Vec<ForeignCluster<'v>>,
     hubs: BTreeSet<&'v HubName>,
     projects: BTreeSet<&'v Project>,
     seen_at: Timestamp,
@@ -258,28 +270,59 @@ pub struct OrphanPlan<'v> {
 
 /// Judges every volume of a view.
 pub fn plan<'v>(view: &'v VolumeView, rules: &OrphanRules) -> OrphanPlan<'v> {
-    let unseen = unseen(view);
     let index = Index::new(&view.clusters);
-    let scene = Scene {
-        references: References::new(&view.clusters, &index),
-        hubs: hubs_named(view),
-        rules,
-        now: view.seen_at,
-        complete: unseen.is_empty(),
-    };
-    let mut volumes = judge_all(view, &scene);
+    with_scenes(view, rules, &index).0
+}
+
+/// The plan, with what the volumes of each project were judged in. The index has to be of the view's clusters.
+fn with_scenes<'v, 's>(
+    view: &'v VolumeView,
+    rules: &'s OrphanRules,
+    index: &'s Index,
+) -> (OrphanPlan<'v>, Vec<Scene<'v, 's>>) {
+    let unseen = unseen(view);
+    let references = References::new(&view.clusters, index);
+    let foreign = unknown::find(view, rules, references);
+    let scenes = scenes(view, rules, references, &foreign, unseen.is_empty());
+    let mut volumes = judge_all(view, &scenes);
     volumes.sort_by(|a, b| {
         (a.project, &a.volume.name, &a.volume.id).cmp(&(b.project, &b.volume.name, &b.volume.id))
     });
-    let lost = if scene.complete { lost(view) } else { Vec::new() };
-    OrphanPlan {
+    let lost = if unseen.is_empty() { lost(view) } else { Vec::new() };
+    let plan = OrphanPlan {
         volumes,
         lost,
         hubs: in_the_fleet(&view.clusters).map(|cluster| &cluster.hub).collect(),
         projects: view.projects.iter().map(|half| &half.project).collect(),
         seen_at: view.seen_at,
         unseen,
-    }
+        foreign,
+    };
+    (plan, scenes)
+}
+
+/// What the volumes of each project are judged in, in the view's order.
+fn scenes<'v, 's>(
+    view: &'v VolumeView,
+    rules: &'s OrphanRules,
+    references: References<'v, 's>,
+    foreign: &[ForeignCluster<'v>],
+    complete: bool,
+) -> Vec<Scene<'v, 's>> {
+    let hubs = hubs_named(view);
+    let scene = |half: &'v ProjectVolumes| Scene {
+        references,
+        hubs: unknown::own_names(hubs.iter().copied(), rules, &half.project),
+        rules,
+        now: view.seen_at,
+        complete,
+        unknown: foreign
+            .iter()
+            .filter(|cluster| cluster.blocks.contains(&&half.project))
+            .map(|cluster| cluster.name)
+            .collect(),
+    };
+    view.projects.iter().map(scene).collect()
 }
 
 /// What was not seen: what the view says, and hubs that it mentions and has no list of. That should not happen; but a
@@ -332,24 +375,24 @@ fn hubs_named(view: &VolumeView) -> BTreeSet<&str> {
         .collect()
 }
 
-fn judge_all<'v>(view: &'v VolumeView, scene: &Scene<'v, '_>) -> Vec<Judged<'v>> {
+fn judge_all<'v>(view: &'v VolumeView, scenes: &[Scene<'v, '_>]) -> Vec<Judged<'v>> {
     let snapshots = snapshots_by_volume(view.projects.iter().flat_map(|half| &half.snapshots));
     let mut judged: Vec<Judged<'v>> = Vec::new();
     // Two openrc files may lead to one project under two URLs. Then its volumes are listed twice, and are still one.
     let mut places: HashMap<&str, usize> = HashMap::new();
-    for half in &view.projects {
+    for (half, scene) in view.projects.iter().zip(scenes) {
         for volume in &half.volumes {
+            let of_volume = snapshots.get(claim_name::folded(&volume.id).as_ref());
+            let case = Case { volume, snapshots: of_volume.map_or(&[], Vec::as_slice), scene };
             if let Some(place) = places.get(volume.id.as_str()) {
-                merge(&mut judged[*place], &half.project, volume);
+                merge(&mut judged[*place], &half.project, case);
                 continue;
             }
             places.insert(&volume.id, judged.len());
-            let of_volume = snapshots.get(claim_name::folded(&volume.id).as_ref());
-            let verdict = rule::judge(volume, of_volume.map_or(&[], Vec::as_slice), scene);
             judged.push(Judged {
                 project: &half.project,
                 volume,
-                verdict,
+                verdict: rule::judge(case),
                 made_for: MadeFor::of(&volume.metadata),
             });
         }
@@ -357,8 +400,13 @@ fn judge_all<'v>(view: &'v VolumeView, scene: &Scene<'v, '_>) -> Vec<Judged<'v>>
     judged
 }
 
-/// One volume that was listed twice: where the two differ, it is changing right now.
-fn merge<'v>(judged: &mut Judged<'v>, project: &'v Project, volume: &'v Volume) {
+/// One volume that was listed twice: where the two differ, it is changing right now. What keeps it under one URL keeps it
+/// under both.
+fn merge<'v>(judged: &mut Judged<'v>, project: &'v Project, case: Case<'v, '_>) {
+    let volume = case.volume;
+    if judged.verdict.class == Class::Orphan {
+        judged.verdict = rule::judge(case);
+    }
     if judged.volume != volume && matches!(judged.verdict.class, Class::Orphan | Class::CannotTell) {
         judged.verdict = Verdict {
             class: Class::Busy,
@@ -439,6 +487,21 @@ impl<'v> OrphanPlan<'v> {
     /// Whether every hub and every project answered in full.
     pub fn is_complete(&self) -> bool {
         self.unseen.is_empty()
+    }
+
+    /// Clusters that may use the projects' volumes, and that nobody answered for: they block deletion there.
+    pub fn unknown_clusters(&self) -> impl Iterator<Item = &ForeignCluster<'v>> {
+        self.foreign.iter().filter(|cluster| cluster.is_unknown())
+    }
+
+    /// Clusters that somebody answered for, in some project at least.
+    pub fn answered_clusters(&self) -> impl Iterator<Item = &ForeignCluster<'v>> {
+        self.foreign.iter().filter(|cluster| !cluster.answered.is_empty())
+    }
+
+    /// Whether deletion is blocked anywhere by a cluster that fleet does not know of.
+    pub fn is_blocked(&self) -> bool {
+        self.unknown_clusters().next().is_some()
     }
 
     /// Whether there is nothing to delete.
@@ -599,14 +662,18 @@ pub fn still_orphan(
     }
     let snapshots = snapshots_by_volume(snapshots.iter());
     let of_volume = snapshots.get(claim_name::folded(&fresh.id).as_ref());
+    let hubs = in_the_fleet(&look.clusters).map(|cluster| cluster.hub.as_str());
     let scene = Scene {
         references: References::new(&look.clusters, &look.index),
-        hubs: in_the_fleet(&look.clusters).map(|cluster| cluster.hub.as_str()).collect(),
+        hubs: unknown::own_names(hubs, rules, &planned.project),
         rules,
         now,
         complete: true,
+        // Where there was one, nothing was planned.
+        unknown: Vec::new(),
     };
-    let verdict = rule::judge(fresh, of_volume.map_or(&[], Vec::as_slice), &scene);
+    let snapshots = of_volume.map_or(&[][..], Vec::as_slice);
+    let verdict = rule::judge(Case { volume: fresh, snapshots, scene: &scene });
     match verdict.class {
         Class::Orphan => Ok(()),
         class => Err(format!("{class}: {}", verdict.reason)),

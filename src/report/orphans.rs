@@ -2,7 +2,9 @@
 
 mod csv;
 mod document;
+mod foreign;
 mod page;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +16,10 @@ use crate::observed::{ClaimRef, Unseen};
 use crate::plan::orphans::{By, Class, Deletions, Dropped, Evidence, Judged, OrphanPlan, Planned, Total};
 
 pub use self::csv::csv;
+pub use self::foreign::unknown_in_words;
 pub use self::page::page;
+pub use self::why::{why, why_json};
+
 use super::{Table, age};
 use crate::text::{clean, count, or_dash};
 
@@ -27,7 +32,8 @@ pub struct Look {
     pub all: bool,
 }
 
-/// The report for people: totals, then orphans (or everything), then PVs without a volume, then what was not seen.
+/// The report for people: totals, then orphans (or everything), then PVs without a volume, then clusters that are no hub's,
+/// then what was not seen.
 pub fn table(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
     totals(out, plan, look)?;
     if look.all {
@@ -36,6 +42,7 @@ pub fn table(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Res
         orphans(out, plan, look)?;
     }
     lost(out, plan, look)?;
+    foreign::write(out, plan)?;
     unseen(out, plan.unseen())
 }
 
@@ -193,7 +200,7 @@ fn totals(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result
 }
 
 fn orphans(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Result<()> {
-    // In an incomplete view, what may be orphans is shown too, under its own heading.
+    // In an incomplete view, or where an unknown cluster blocks, what may be orphans is shown too, under its own heading.
     for (class, heading) in [(Class::Orphan, "Orphans"), (Class::CannotTell, "Cannot tell")] {
         let mut table =
             Table::new(&["PROJECT", "VOLUME", "NAME", ">GiB", ">AGE", "MADE FOR", "USER"], look.width);
@@ -213,7 +220,7 @@ fn orphans(out: &mut impl Write, plan: &OrphanPlan<'_>, look: Look) -> io::Resul
             write!(out, "{table}")?;
         }
     }
-    if plan.is_complete() && plan.is_empty() {
+    if plan.is_complete() && !plan.is_blocked() && plan.is_empty() {
         writeln!(out, "\nNo orphans.")?;
     }
     Ok(())
@@ -304,5 +311,6 @@ fn evidence_text(evidence: &Evidence<'_>) -> String {
         Evidence::Created { at: Some(at) } => format!("created {at}"),
         Evidence::Created { at: None } => "created at a time that is not known".to_owned(),
         Evidence::NoReference { hubs } => format!("no PV in {}", count(*hubs as u64, "hub")),
+        Evidence::UnknownClusters { names } => format!("unknown clusters {}", names.join(" ")),
     }
 }

@@ -1,5 +1,7 @@
 //! Docker engines: sandboxes, and commands in them. The only importer of `bollard`.
 
+mod old;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! `OpenStack`: Keystone and Cinder, with the credentials that an openrc leaves in the environment.
+//! `OpenStack`: Keystone, Cinder and Nova, with the credentials that an openrc leaves in the environment.
 //!
 //! `openstack_sdk` builds and sends the requests. Three things are done here and not by it:
 //!
@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use openstack_sdk::api::block_storage::v3::{snapshot, volume};
+use openstack_sdk::api::compute::v2::server;
 use openstack_sdk::api::identity::v3::auth::token;
 use openstack_sdk::api::identity::v3::user::application_credential;
 use openstack_sdk::api::{ApiError, QueryAsync, RestEndpoint, raw};
@@ -37,7 +38,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::confirm::Confirmed;
-use crate::observed::{Project, ProjectKey, Snapshot, Volume};
+use crate::observed::{Project, ProjectKey, Server, Snapshot, Volume};
 use crate::secret::OpenrcEnv;
 
 pub use self::error::{Cause, Error, Nature};
@@ -47,6 +48,10 @@ use self::wire::Token;
 
 /// Cinder's largest page, unless its operator chose another: asking for more than it gives is no error.
 const PAGE: i32 = 1000;
+
+/// The first version of Nova's API that names servers of a part of the cloud which is down, instead of leaving them out
+/// of the list without a word.
+const NOVA: &str = "compute 2.69";
 
 /// How often a page is asked for again after 429, 500, 503 or a broken connection.
 const RETRIES: usize = 2;
@@ -75,7 +80,9 @@ pub struct Cloud {
 /// What a login leaves.
 struct Session {
     token: Token,
-    cinder: AsyncOpenStack,
+    /// For Cinder and, where the catalog has one, Nova.
+    services: AsyncOpenStack,
+    has_nova: bool,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -88,7 +95,7 @@ impl Cloud {
     /// Logs in with what sourcing an openrc left. Each request may take `limit`, its body included.
     pub async fn connect(env: &OpenrcEnv, limit: Duration) -> Result<Self, Error> {
         let settings = Settings::new(env)?;
-        let keystone = client(&settings, limit, None, Auth::None)
+        let keystone = client(&settings, limit, &[], Auth::None)
             .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
         let session = (|| log_in(&keystone, &settings, limit))
             .retry(delays())
@@ -127,7 +134,7 @@ impl Cloud {
         let request = application_credential::get::Request::builder()
             .user_id(session.token.user.as_str())
             .id(credential.as_str())
-            .header(http::HeaderName::from_static("x-auth-token"), session.token.header().map_err(fail)?)
+            .header(HeaderName::from_static("x-auth-token"), session.token.header().map_err(fail)?)
             .build()
             .map_err(|error| fail(Cause::request(&error)))?;
         let response = ask(&self.keystone, request, self.limit).await.map_err(fail)?;
@@ -173,6 +180,29 @@ impl Cloud {
         .map_err(|cause| Error::Snapshots { project: self.project.name.clone(), source: self.scrub(cause) })
     }
 
+    /// All servers of the project, every page. None where the catalog has no Nova.
+    ///
+    /// The first page is asked for without a limit: where a request has one, Nova leaves out what is in a part of the
+    /// cloud that is down, whatever the version.
+    pub async fn servers(&self) -> Result<Vec<Server>, Error> {
+        if !self.session().has_nova {
+            return Ok(Vec::new());
+        }
+        let request = |marker: Option<String>| {
+            let mut request = server::list_detailed_21::Request::builder();
+            let version = HeaderName::from_static("openstack-api-version");
+            request.header(version, HeaderValue::from_static(NOVA));
+            if let Some(marker) = marker {
+                request.marker(marker);
+            }
+            request.build().map_err(|error| Cause::request(&error))
+        };
+        let read = |raw: wire::RawServer| raw.into_server(&self.project.key.id);
+        self.list("servers", request, read, |server| &server.id)
+            .await
+            .map_err(|cause| Error::Servers { project: self.project.name.clone(), source: self.scrub(cause) })
+    }
+
     /// One volume; `None` where Cinder says 404.
     pub async fn volume(&self, id: &str) -> Result<Option<Volume>, Error> {
         self.get_volume(id)
@@ -184,7 +214,7 @@ impl Cloud {
         safe_id(id)?;
         let request =
             || volume::get::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
-        let response = self.storage(request).await?;
+        let response = self.service(request).await?;
         if is_gone(&response) {
             return Ok(None);
         }
@@ -206,7 +236,7 @@ impl Cloud {
         safe_id(id)?;
         let request =
             || volume::delete::Request::builder().id(id).build().map_err(|error| Cause::request(&error));
-        let response = self.storage(request).await?;
+        let response = self.service(request).await?;
         if is_gone(&response) {
             Ok(Deletion::AlreadyGone)
         } else {
@@ -229,7 +259,7 @@ impl Cloud {
         let mut all = Vec::new();
         loop {
             let marker = pages.marker();
-            let ask = || async { body(self.storage(|| request(marker.clone())).await?) };
+            let ask = || async { body(self.service(|| request(marker.clone())).await?) };
             let bytes = ask
                 .retry(delays())
                 .when(Cause::may_pass)
@@ -246,18 +276,18 @@ impl Cloud {
         }
     }
 
-    /// Sends a request to Cinder; at a 401, once more with a new token.
-    async fn storage<E: RestEndpoint + Sync>(
+    /// Sends a request to Cinder or Nova; at a 401, once more with a new token.
+    async fn service<E: RestEndpoint + Sync>(
         &self,
         request: impl Fn() -> Result<E, Cause>,
     ) -> Result<Response<Bytes>, Cause> {
         let session = self.session();
-        let response = ask(&session.cinder, request()?, self.limit).await?;
+        let response = ask(&session.services, request()?, self.limit).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         let session = self.renew(&session).await?;
-        ask(&session.cinder, request()?, self.limit).await
+        ask(&session.services, request()?, self.limit).await
     }
 
     fn session(&self) -> Arc<Session> {
@@ -290,7 +320,7 @@ impl Cloud {
 fn client(
     settings: &Settings,
     limit: Duration,
-    cinder: Option<&str>,
+    endpoints: &[(&str, &str)],
     auth: Auth,
 ) -> Result<AsyncOpenStack, Cause> {
     let mut config = json!({
@@ -299,8 +329,8 @@ fn client(
         // Whole seconds; `ask` keeps the exact limit.
         "api_timeout": limit.as_secs() + 1,
     });
-    if let Some(cinder) = cinder {
-        config["block_storage_endpoint_override"] = json!(cinder);
+    for (service, url) in endpoints {
+        config[format!("{service}_endpoint_override")] = json!(url);
     }
     if let Some(cacert) = &settings.cacert {
         config["cacert"] = json!(cacert);
@@ -336,8 +366,11 @@ async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration)
     let subject = response.headers().get("x-subject-token").cloned();
     let token = Token::read(subject.as_ref(), &body(response)?)?;
     let auth = Auth::AuthToken(Box::new(AuthToken::new(token.secret.clone(), None)));
-    let cinder = client(settings, limit, Some(token.cinder(settings)?), auth)?;
-    Ok(Session { token, cinder })
+    let nova = token.nova(settings)?;
+    let mut endpoints = vec![("block_storage", token.cinder(settings)?)];
+    endpoints.extend(nova.map(|url| ("compute", url)));
+    let services = client(settings, limit, &endpoints, auth)?;
+    Ok(Session { has_nova: nova.is_some(), services, token })
 }
 
 /// Between a request that may be sent again and the next try.

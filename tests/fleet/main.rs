@@ -21,6 +21,8 @@ mod orphans_blocked;
 mod orphans_delete;
 mod orphans_report;
 mod orphans_undeclared;
+mod orphans_unknown;
+mod orphans_why;
 mod pvc;
 mod rm;
 mod secrets;

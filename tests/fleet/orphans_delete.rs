@@ -391,13 +391,14 @@ fn a_hub_that_is_taken_out_leaves_its_volumes_kept_until_its_tombstone_is_remove
     let before = without(&before, &[orphan]);
     assert_eq!(all_ids(), before);
 
-    // Without the stone they look unused, for a fleet that has never heard of the cluster. (A report only.)
+    // Without the stone they look unused, for a fleet that has never heard of the cluster. But its servers are there.
     let aside = fleet.path("aside.json");
     std::fs::rename(&stone, &aside).unwrap();
-    let classes = classes_of(&scan(fleet), &hub.name);
+    let unheard_of = run(fleet, &["orphans", "--format", "json"]).exits(3).says("unknown cluster mvu23s");
     std::fs::rename(&aside, &stone).unwrap();
     // Those of users who are logged in are attached.
-    assert_eq!(classes, BTreeSet::from(["attached".to_owned(), "orphan".to_owned()]));
+    let classes = classes_of(&Report::of(&unheard_of), &hub.name);
+    assert_eq!(classes, BTreeSet::from(["attached".to_owned(), "cannot tell".to_owned()]));
 
     // Back in the fleet it speaks for itself. The stone stays, and that is told, because it remembers a PV that the cluster
     // does not have: it might be another cluster.
@@ -417,6 +418,10 @@ fn another_cluster_under_the_name_of_a_hub_that_was_taken_out_does_not_speak_for
     let fleet = Fleet::with(&["ou23s"]);
     run(&fleet, &["rm", "ou23s", "--purge", "--confirm"]).exits(0);
     fleet.add_as("ou23s", second, &[]).exits(0).says(".tombstones/ou23s.json");
+    // The servers of the second one carry its old name, and those of the third are no hub's yet.
+    let third = "\n[[foreign]]\nname = \"fsu-s23\"\nproject = \"alpha\"\nreason = \"it comes later\"\n";
+    fleet.write("fleet.toml", &format!("{}{third}", fleet.toml()));
+    fleet.answer_for(&["mvu23s"]);
     let report = scan(&fleet);
     for hub in [first, second] {
         assert_eq!(classes_of(&report, &hub.name), BTreeSet::from(["in use".to_owned()]), "{}", hub.name);

@@ -299,13 +299,13 @@ fn without_all_the_table_shows_the_orphans_and_no_other_volume() {
 }
 
 #[test]
-fn a_fleet_of_one_hub_keeps_what_is_attached_and_sees_no_project_that_it_has_no_openrc_for() {
+fn a_fleet_of_one_hub_calls_nothing_an_orphan_where_other_clusters_have_servers() {
     let _using = using();
     let hub = &world().hubs[0];
     let fleet = Fleet::with(&[&hub.name]);
-    let report = report(&fleet);
-    // Other clusters use volumes of this project, and this fleet does not know of them: what is attached to their
-    // servers is kept, what is not looks unused. That is why every cluster of a project has to be in fleet.toml.
+    let report = Report::of(&run(&fleet, &["orphans", "--format", "json"]).exits(3));
+    // Other clusters use volumes of this project, and this fleet does not have them: what is not attached to their servers
+    // looks unused.
     for planted in &world().volumes {
         let found = report.volumes().iter().find(|volume| volume["id"] == planted.id);
         assert_eq!(found.is_some(), planted.project == hub.project, "{}", planted.id);
@@ -313,10 +313,16 @@ fn a_fleet_of_one_hub_keeps_what_is_attached_and_sees_no_project_that_it_has_no_
         if planted.hub.as_deref() == Some(&hub.name) && planted.kind != "boot" {
             assert_eq!(report.class(&planted.id), planted.class, "{}", planted.kind);
         }
-        if found["status"] != "available" {
-            assert_ne!(report.class(&planted.id), "orphan", "{}", planted.kind);
-        }
+        assert_ne!(found["class"], "orphan", "{}", planted.kind);
     }
+    let unknown: BTreeSet<String> = report.0["unknown_clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| text(&cluster["name"]))
+        .collect();
+    let others = world().hubs.iter().filter(|other| other.project == hub.project && other.name != hub.name);
+    assert_eq!(unknown, others.map(|other| other.name.clone()).collect());
 }
 
 #[test]

@@ -65,11 +65,27 @@ pub(super) fn foreign<'v>(
     metadata: &'v BTreeMap<String, String>,
     hubs: &BTreeSet<&str>,
 ) -> Option<(&'v str, &'v str, &'v str)> {
-    metadata.iter().find_map(|(key, value)| {
+    all_foreign(metadata, hubs).next()
+}
+
+/// Every one of them.
+pub(super) fn all_foreign<'v>(
+    metadata: &'v BTreeMap<String, String>,
+    hubs: &BTreeSet<&str>,
+) -> impl Iterator<Item = (&'v str, &'v str, &'v str)> {
+    metadata.iter().filter_map(|(key, value)| {
         let cluster = cluster_named(key, value)?;
         let ours = cluster == ANY_CLUSTER || hubs.contains(cluster);
         (!ours).then_some((key.as_str(), value.as_str(), cluster))
     })
+}
+
+/// Every piece of metadata that names a cluster, the fleet's own included.
+pub(super) fn named(metadata: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    metadata
+        .iter()
+        .filter(|(key, value)| cluster_named(key, value).is_some())
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// The cluster that a piece of metadata names. Every key that speaks of a cluster counts, whoever wrote it: the CSI

@@ -116,6 +116,8 @@ prop_compose! {
             hubs: vec![hub("hub-0")],
             volumes: unique(more),
             snapshots: vec![],
+            servers: vec![],
+            seen_at: now(),
         });
         view.unseen = unseen.then(|| silent("hub-77")).into_iter().collect();
         view

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::hub::HubName;
 use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Volume};
+use crate::text::count;
 
 use super::By;
 use super::claim_name::{folded, uuids_in};
@@ -133,6 +134,27 @@ impl<'v, 'i> References<'v, 'i> {
     /// How many hubs were asked.
     pub(super) fn hubs(&self) -> usize {
         self.clusters.iter().filter(|cluster| cluster.removed_at.is_none()).count()
+    }
+
+    /// What was asked for references, in words.
+    pub(super) fn looked_at(&self) -> String {
+        let pvs = |removed: bool| -> usize {
+            let clusters = self.clusters.iter().filter(|cluster| cluster.removed_at.is_some() == removed);
+            clusters.map(|cluster| cluster.persistent_volumes.len()).sum()
+        };
+        let remembered = match self.clusters.len() - self.hubs() {
+            0 => String::new(),
+            hubs => format!(
+                ", nor any of {} that {} used",
+                count(pvs(true) as u64, "PV"),
+                count(hubs as u64, "removed hub")
+            ),
+        };
+        format!(
+            "none of {} in {} has its id or its name{remembered}",
+            count(pvs(false) as u64, "PV"),
+            count(self.hubs() as u64, "hub")
+        )
     }
 
     /// The hub that was taken out of the fleet first, of those that are remembered.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::hub::OrphanRules;
 use crate::observed::{Claim, ClaimRef, PersistentVolume, Volume};
+use crate::text::count;
 
 use super::claim_name::{is_claim_name, uuid};
 use super::references::{Reference, References, Referrer};
@@ -19,7 +20,7 @@ const BEFORE_ITS_PV: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Scene<'v, 's> {
     /// What the clusters use.
     pub(super) references: References<'v, 's>,
-    /// The names of the fleet's hubs.
+    /// The names that volumes of the fleet's own clusters carry.
     pub(super) hubs: BTreeSet<&'v str>,
     /// What the fleet goes by.
     pub(super) rules: &'s OrphanRules,
@@ -27,22 +28,95 @@ pub(super) struct Scene<'v, 's> {
     pub(super) now: Timestamp,
     /// Whether every hub and every project answered in full.
     pub(super) complete: bool,
+    /// Clusters that may use the project's volumes, and that nobody answered for.
+    pub(super) unknown: Vec<&'v str>,
 }
 
+/// A volume with what it is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Case<'v, 'c> {
+    pub(super) volume: &'v Volume,
+    pub(super) snapshots: &'c [&'v str],
+    pub(super) scene: &'c Scene<'v, 'c>,
+}
+
+/// One part of the rule.
+pub(super) struct Check {
+    /// What has to hold for an orphan.
+    pub(super) rule: &'static str,
+    /// What speaks against it, if anything does.
+    pub(super) against: for<'v, 'c> fn(Case<'v, 'c>) -> Option<Verdict<'v>>,
+    /// What was looked at, where nothing does.
+    pub(super) holds: for<'v, 'c> fn(Case<'v, 'c>) -> String,
+}
+
+/// The rule, in the order in which it is asked. It is judged by this list, and explained by it.
+pub(super) const CHECKS: [Check; 12] = [
+    Check {
+        rule: "no PV of any hub refers to it",
+        against: |case| referred_to(case.volume, case.scene),
+        holds: |case| case.scene.references.looked_at(),
+    },
+    Check {
+        rule: "nobody asked to keep it",
+        against: |case| kept(case.volume, case.scene),
+        holds: |_| "its metadata has no fleet.keep, and no fleet.keep-until that is still to come".to_owned(),
+    },
+    Check {
+        rule: "it names no cluster that is not of this fleet",
+        against: |case| foreign(case.volume, case.scene),
+        holds: |case| clusters_named(case.volume),
+    },
+    Check {
+        rule: "it is not in error",
+        against: |case| in_error(case.volume),
+        holds: |case| status_is(case.volume),
+    },
+    Check {
+        rule: "it is not attached",
+        against: |case| attached(case.volume),
+        holds: |case| format!("{}, and it has no attachment", status_is(case.volume)),
+    },
+    Check {
+        rule: "it is available",
+        against: |case| busy(case.volume),
+        holds: |case| status_is(case.volume),
+    },
+    Check {
+        rule: "it has no snapshot",
+        against: |case| snapshotted(case.snapshots),
+        holds: |_| "no snapshot in any project is of it".to_owned(),
+    },
+    Check {
+        rule: "it was made for a claim",
+        against: |case| unmanaged(case.volume),
+        holds: |case| format!("its whole name is {}, and it is not bootable", case.volume.name),
+    },
+    Check {
+        rule: "it is old enough",
+        against: |case| young(case.volume, case.scene),
+        holds: |case| age(case.volume, case.scene),
+    },
+    Check {
+        rule: "it is older than every removal of a hub that is remembered",
+        against: |case| made_after_a_removal(case.volume, case.scene),
+        holds: |case| removals(case.scene),
+    },
+    Check {
+        rule: "every hub and every project answered in full",
+        against: |case| cannot_tell(case.scene),
+        holds: |_| "they did".to_owned(),
+    },
+    Check {
+        rule: "no cluster that fleet does not know of may use its project",
+        against: |case| may_be_of_another(case.scene),
+        holds: |_| "all that were found are hubs, or were answered for in fleet.toml".to_owned(),
+    },
+];
+
 /// Judges one volume. The first reason to keep it decides its class; only where there is none, it is an orphan.
-pub(super) fn judge<'v>(volume: &'v Volume, snapshots: &[&'v str], scene: &Scene<'v, '_>) -> Verdict<'v> {
-    referred_to(volume, scene)
-        .or_else(|| kept(volume, scene))
-        .or_else(|| foreign(volume, scene))
-        .or_else(|| in_error(volume))
-        .or_else(|| attached(volume))
-        .or_else(|| busy(volume))
-        .or_else(|| snapshotted(snapshots))
-        .or_else(|| unmanaged(volume))
-        .or_else(|| young(volume, scene))
-        .or_else(|| made_after_a_removal(volume, scene))
-        .or_else(|| cannot_tell(scene))
-        .unwrap_or_else(|| orphan(volume, scene))
+pub(super) fn judge<'v>(case: Case<'v, '_>) -> Verdict<'v> {
+    CHECKS.iter().find_map(|check| (check.against)(case)).unwrap_or_else(|| orphan(case.volume, case.scene))
 }
 
 fn verdict(class: Class, reason: impl Into<String>, evidence: Vec<Evidence<'_>>) -> Verdict<'_> {
@@ -190,6 +264,34 @@ fn young<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
     Some(verdict(Class::Young, reason, vec![Evidence::Created { at: volume.created_at }]))
 }
 
+fn age(volume: &Volume, scene: &Scene<'_, '_>) -> String {
+    let Some(at) = volume.created_at else { return "its age is not known".to_owned() };
+    let hours = scene.now.duration_since(at).as_hours();
+    let age = if hours < 48 {
+        count(hours.unsigned_abs(), "hour")
+    } else {
+        count(hours.unsigned_abs() / 24, "day")
+    };
+    format!("Cinder made it at {at}, {age} ago, and {} are enough", as_text(scene.rules.min_age))
+}
+
+fn clusters_named(volume: &Volume) -> String {
+    let named: Vec<String> =
+        marks::named(&volume.metadata).map(|(key, value)| format!("{key}={value}")).collect();
+    if named.is_empty() {
+        "its metadata names no cluster".to_owned()
+    } else {
+        format!("it has {}", named.join(", "))
+    }
+}
+
+fn removals(scene: &Scene<'_, '_>) -> String {
+    match scene.references.first_removed() {
+        None => "no hub was taken out of the fleet, or none is remembered".to_owned(),
+        Some((hub, at)) => format!("the first one, of hub {hub}, was at {at}"),
+    }
+}
+
 /// A duration as people say it: `24h`, `1h 30m`.
 fn as_text(duration: std::time::Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |d| format!("{d:#}"))
@@ -212,6 +314,19 @@ fn cannot_tell<'v>(scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
     (!scene.complete).then_some(())?;
     let evidence = vec![Evidence::NoReference { hubs: scene.references.hubs() }];
     Some(verdict(Class::CannotTell, "no PV that was seen refers to it, but not all were seen", evidence))
+}
+
+fn may_be_of_another<'v>(scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
+    let (first, rest) = scene.unknown.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+    let reason = format!(
+        "it may be of cluster {first:?}{more}, which fleet.toml does not have and which may use this project"
+    );
+    let evidence = vec![
+        Evidence::NoReference { hubs: scene.references.hubs() },
+        Evidence::UnknownClusters { names: scene.unknown.clone() },
+    ];
+    Some(verdict(Class::CannotTell, reason, evidence))
 }
 
 fn orphan<'v>(volume: &'v Volume, scene: &Scene<'v, '_>) -> Verdict<'v> {

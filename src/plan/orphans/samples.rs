@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hub::{HubName, OrphanRules};
+use crate::hub::{Foreign, HubName, OrphanRules};
 use crate::observed::{
-    CINDER_CSI, Claim, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectKey, ProjectVolumes,
-    Snapshot, Subject, Unseen, Volume, VolumeView,
+    CINDER_CSI, Claim, ClaimRef, ClusterVolumes, OldContainer, Outside, PersistentVolume, Project,
+    ProjectKey, ProjectVolumes, Server, Snapshot, Subject, Unseen, Volume, VolumeView,
 };
 
 pub(crate) fn now() -> Timestamp {
@@ -20,7 +20,12 @@ pub(crate) fn hours_ago(hours: i64) -> Timestamp {
 }
 
 pub(crate) fn rules() -> OrphanRules {
-    OrphanRules { min_age: Duration::from_hours(24), parallel: 4, plan_expires: Duration::from_hours(24) }
+    OrphanRules {
+        min_age: Duration::from_hours(24),
+        parallel: 4,
+        plan_expires: Duration::from_hours(24),
+        foreign: Vec::new(),
+    }
 }
 
 pub(crate) fn hub(name: &str) -> HubName {
@@ -110,6 +115,7 @@ pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -
             persistent_volumes,
             claims: Vec::new(),
             removed_at: None,
+            seen_at: now(),
         })
         .collect();
     VolumeView {
@@ -118,11 +124,45 @@ pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -
             hubs: clusters.iter().map(|cluster| cluster.hub.clone()).collect(),
             volumes,
             snapshots: Vec::new(),
+            servers: Vec::new(),
+            seen_at: now(),
         }],
         clusters,
+        outside: Outside::default(),
         unseen: Vec::new(),
         seen_at: now(),
     }
+}
+
+/// A server without anything but a name.
+pub(crate) fn server(name: &str) -> Server {
+    Server {
+        id: format!("id-of-{name}"),
+        name: name.to_owned(),
+        addresses: Vec::new(),
+        metadata: BTreeMap::new(),
+        tags: Vec::new(),
+        security_groups: vec!["default".to_owned()],
+        key_name: None,
+        created_at: Some(hours_ago(24 * 30)),
+    }
+}
+
+/// A container that the old scripts made for a cluster.
+pub(crate) fn old_container(cluster: &str, ip: &str) -> OldContainer {
+    OldContainer {
+        id: format!("id-of-{cluster}"),
+        name: cluster.to_owned(),
+        image: "unidata/science-gateway".to_owned(),
+        state: "exited".to_owned(),
+        cluster: Some(cluster.to_owned()),
+        ip: ip.parse().ok(),
+        has_kubeconfig: true,
+    }
+}
+
+pub(crate) fn answered(name: &str, project: Option<&str>) -> Foreign {
+    Foreign { name: name.to_owned(), reason: "it has none".to_owned(), project: project.map(str::to_owned) }
 }
 
 pub(crate) fn snapshot_of(number: u64) -> Snapshot {

@@ -180,6 +180,8 @@ fn a_volume_claimed_by_a_hub_of_another_project_is_in_use() {
         hubs: vec![hub("hub-0")],
         volumes: vec![volume(1)],
         snapshots: vec![],
+        servers: vec![],
+        seen_at: now(),
     });
     assert_eq!(verdict(&view).0, Class::InUse);
 }

@@ -10,7 +10,7 @@ use crate::apply::delete::{Outcome, Summary};
 use crate::hub::HubName;
 use crate::observed::{Project, Unseen};
 use crate::plan::orphans::{
-    Class, Deletions, Dropped, Evidence, Judged, Lost, MadeFor, OrphanPlan, Planned, Total,
+    Class, Deletions, Dropped, Evidence, ForeignCluster, Judged, Lost, MadeFor, OrphanPlan, Planned, Total,
 };
 
 pub(super) fn write(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
@@ -27,6 +27,8 @@ pub(super) struct PlanDocument<'a> {
     projects: Vec<ProjectEntry<'a>>,
     volumes: Vec<VolumeEntry<'a>>,
     lost: &'a [Lost<'a>],
+    unknown_clusters: Vec<&'a ForeignCluster<'a>>,
+    answered_clusters: Vec<&'a ForeignCluster<'a>>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +75,8 @@ pub(super) fn plan<'a>(plan: &'a OrphanPlan<'a>) -> PlanDocument<'a> {
         projects,
         volumes: plan.volumes().iter().map(entry).collect(),
         lost: plan.lost(),
+        unknown_clusters: plan.unknown_clusters().collect(),
+        answered_clusters: plan.answered_clusters().collect(),
     }
 }
 

@@ -1,10 +1,11 @@
 use super::*;
 use crate::exit::Exit;
-use crate::observed::PersistentVolume;
-use crate::observed::{Volume, VolumeView};
-use crate::plan::orphans::Decided;
-use crate::plan::orphans::plan;
-use crate::plan::orphans::samples::{pv, rules, silent, snapshot_of, view, volume, with_metadata};
+use crate::hub::OrphanRules;
+use crate::observed::{PersistentVolume, Volume, VolumeView};
+use crate::plan::orphans::samples::{
+    answered, old_container, pv, rules, server, silent, snapshot_of, view, volume, with_metadata,
+};
+use crate::plan::orphans::{Decided, plan, why as explain};
 
 fn a_view() -> VolumeView {
     let released =
@@ -76,6 +77,9 @@ fn a_name_from_outside_is_shown_without_control_characters() {
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
     let planned = plan.deletions().unwrap();
+    let explained = explain(&view, &rules(), &view.projects[0].volumes[0].id);
+    let said = text(|out| why(out, &explained));
+    assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
     let text = text(|out| deletions(out, &planned, Look::default()));
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
@@ -167,4 +171,35 @@ fn what_dropped_out_of_a_saved_plan_is_told_for_people_and_for_scripts() {
     ] {
         assert!(!nothing.contains("dropped"), "{nothing}");
     }
+}
+
+/// One cluster that blocks by its server, one that does by a container, and one that was answered for.
+fn a_blocked_view() -> (VolumeView, OrphanRules) {
+    let mut view = a_view();
+    view.projects[0].servers = ["mvu-test-1", "mvu-test-k8s-node-nf-1"].map(server).to_vec();
+    view.projects[0].servers.extend((2..7).map(|n| server(&format!("mvu-test-k8s-node-nf-{n}"))));
+    view.outside.containers = vec![old_container("old", "149.165.9.9")];
+    view.projects[0].volumes.push(with_metadata(7, "cinder.csi.openstack.org/cluster", "theirs"));
+    (view, OrphanRules { foreign: vec![answered("theirs", None)], ..rules() })
+}
+
+#[test]
+fn clusters_that_block_are_told_with_the_evidence_and_what_to_do() {
+    let (view, rules) = a_blocked_view();
+    let plan = plan(&view, &rules);
+    insta::assert_snapshot!(text(|out| table(out, &plan, Look::default())));
+    insta::assert_snapshot!(unknown_in_words(&plan));
+    let document: serde_json::Value = serde_json::from_str(&text(|out| json(out, &plan))).unwrap();
+    assert_eq!(document["unknown_clusters"][0]["signs"].as_array().unwrap().len(), 7);
+    assert_eq!(document["answered_clusters"][0]["answered"][0]["reason"], "it has none");
+}
+
+#[test]
+fn one_volume_is_explained_for_people_and_for_scripts() {
+    let (view, rules) = a_blocked_view();
+    let told = explain(&view, &rules, &volume(1).id);
+    insta::assert_snapshot!(text(|out| why(out, &told)));
+    let document: serde_json::Value = serde_json::from_str(&text(|out| why_json(out, &told))).unwrap();
+    assert_eq!(document["volumes"][0]["class"], "cannot_tell");
+    assert_eq!(document["asked"]["projects"][0]["servers"], 7);
 }

@@ -55,6 +55,14 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// Listing servers.
+    #[error("cannot list the servers of project {project}")]
+    Servers {
+        /// The project's name.
+        project: String,
+        /// Why.
+        source: Cause,
+    },
     /// Asking for one volume.
     #[error("cannot get volume {id}")]
     Volume {
@@ -142,6 +150,11 @@ impl Error {
     /// What to do about it, where that can be said.
     pub fn hint(&self) -> Option<String> {
         match self.cause() {
+            Some(Cause::Status { status: 403, .. }) if matches!(self, Self::Servers { .. }) => Some(
+                "fleet looks among the servers for clusters that fleet.toml does not have: the application credential has to \
+                 be allowed to list them"
+                    .to_owned(),
+            ),
             None => match self {
                 Self::Openrc { hint, .. } => hint.clone(),
                 _ => None,
@@ -167,6 +180,7 @@ impl Error {
             | Self::Credential { source, .. }
             | Self::Volumes { source, .. }
             | Self::Snapshots { source, .. }
+            | Self::Servers { source, .. }
             | Self::Volume { source, .. }
             | Self::Delete { source, .. } => Some(source),
         }

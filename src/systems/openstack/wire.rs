@@ -1,4 +1,4 @@
-//! What Keystone and Cinder answer, and fleet's own types made of it. A field that is not as it should be is an error
+//! What Keystone, Cinder and Nova answer, and fleet's own types made of it. A field that is not as it should be is an error
 //! of the whole answer: an entry that was skipped would be a volume that nobody counts.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
-use crate::observed::{Project, Snapshot, Volume};
+use crate::observed::{Project, Server, Snapshot, Volume};
 
 use super::error::Cause;
 use super::openrc::Settings;
@@ -21,6 +21,9 @@ use super::{header, parse, project_key};
 
 /// The names that Cinder's version 3 has in catalogs, the better one first.
 const CINDER: [&str; 2] = ["block-storage", "volumev3"];
+
+/// Nova's name there.
+const NOVA: &str = "compute";
 
 /// A token, with what fleet needs of its body.
 pub(super) struct Token {
@@ -108,12 +111,8 @@ impl Token {
     pub(super) fn cinder(&self, settings: &Settings) -> Result<&str, Cause> {
         for kind in CINDER {
             let mut urls: Vec<&str> = self
-                .catalog
-                .iter()
-                .filter(|service| service.kind == kind)
-                .flat_map(|service| &service.endpoints)
+                .endpoints(kind, settings)
                 .filter(|endpoint| endpoint.interface == settings.interface)
-                .filter(|endpoint| settings.region.is_none() || endpoint.region == settings.region)
                 .map(|endpoint| endpoint.url.as_str())
                 .collect();
             urls.sort_unstable();
@@ -122,21 +121,58 @@ impl Token {
                 [] => {}
                 [one] => return Ok(one),
                 // Volumes of another region would be missing from the list without a word.
-                _ => return Err(Cause::Answer(several(settings))),
+                _ => return Err(Cause::Answer(several("Cinders", settings))),
             }
         }
-        let region = settings.region.as_deref().unwrap_or("any");
-        Err(Cause::Answer(format!(
-            "the catalog has no Cinder with interface {:?} in region {region:?}",
-            settings.interface
-        )))
+        Err(none("Cinder", settings))
+    }
+
+    /// Nova's URL likewise. `None` where there is none in the region at all; one that is there for other interfaces only
+    /// has servers that could not be seen.
+    pub(super) fn nova(&self, settings: &Settings) -> Result<Option<&str>, Cause> {
+        let mut there = self.endpoints(NOVA, settings).peekable();
+        if there.peek().is_none() {
+            return Ok(None);
+        }
+        let mut urls: Vec<&str> = there
+            .filter(|endpoint| endpoint.interface == settings.interface)
+            .map(|endpoint| endpoint.url.as_str())
+            .collect();
+        urls.sort_unstable();
+        urls.dedup();
+        match urls.as_slice() {
+            [] => Err(none("Nova", settings)),
+            [one] => Ok(Some(one)),
+            _ => Err(Cause::Answer(several("Novas", settings))),
+        }
+    }
+
+    /// A service's endpoints in the region that the openrc names, for every interface.
+    fn endpoints<'a, 's>(
+        &'a self,
+        kind: &'s str,
+        settings: &'s Settings,
+    ) -> impl Iterator<Item = &'a Endpoint> + use<'a, 's> {
+        self.catalog
+            .iter()
+            .filter(move |service| service.kind == kind)
+            .flat_map(|service| &service.endpoints)
+            .filter(move |endpoint| settings.region.is_none() || endpoint.region == settings.region)
     }
 }
 
-fn several(settings: &Settings) -> String {
+fn none(what: &str, settings: &Settings) -> Cause {
+    let region = settings.region.as_deref().unwrap_or("any");
+    Cause::Answer(format!(
+        "the catalog has no {what} with interface {:?} in region {region:?}",
+        settings.interface
+    ))
+}
+
+fn several(what: &str, settings: &Settings) -> String {
     match &settings.region {
-        None => "the catalog has several Cinders: set OS_REGION_NAME".to_owned(),
-        Some(region) => format!("the catalog has several Cinders in region {region:?}"),
+        None => format!("the catalog has several {what}: set OS_REGION_NAME"),
+        Some(region) => format!("the catalog has several {what} in region {region:?}"),
     }
 }
 
@@ -163,9 +199,9 @@ pub(super) fn credential_expiry(body: &[u8]) -> Result<Option<Timestamp>, Cause>
 #[derive(Deserialize)]
 #[serde(bound = "R: DeserializeOwned")]
 pub(super) struct Page<R> {
-    #[serde(rename = "volumes", alias = "snapshots")]
+    #[serde(rename = "volumes", alias = "snapshots", alias = "servers")]
     pub(super) entries: Vec<R>,
-    #[serde(rename = "volumes_links", alias = "snapshots_links", default)]
+    #[serde(rename = "volumes_links", alias = "snapshots_links", alias = "servers_links", default)]
     links: Vec<Link>,
 }
 
@@ -286,6 +322,85 @@ pub(super) struct RawSnapshot {
 impl From<RawSnapshot> for Snapshot {
     fn from(raw: RawSnapshot) -> Self {
         Self { id: raw.id, volume_id: raw.volume_id }
+    }
+}
+
+/// A server in Nova's answer. Nova leaves out most of one that is in a part of the cloud which is down.
+#[derive(Deserialize)]
+pub(super) struct RawServer {
+    id: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
+    addresses: BTreeMap<String, Vec<RawAddress>>,
+    #[serde(default, rename = "accessIPv4", deserialize_with = "null_is_empty")]
+    access_v4: String,
+    #[serde(default, rename = "accessIPv6", deserialize_with = "null_is_empty")]
+    access_v6: String,
+    #[serde(default)]
+    metadata: BTreeMap<String, Value>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    security_groups: Vec<Named>,
+    #[serde(default)]
+    key_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawAddress {
+    addr: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+impl RawServer {
+    /// Where Nova says whose server it is, it has to be the project's.
+    pub(super) fn into_server(self, project: &str) -> Result<Server, Cause> {
+        let Self {
+            id,
+            name,
+            tenant_id: owner,
+            created,
+            addresses,
+            access_v4,
+            access_v6,
+            metadata,
+            tags,
+            security_groups,
+            key_name,
+        } = self;
+        let Some(name) = name else {
+            return Err(Cause::Incomplete(format!("server {id} is in a part of the cloud that is down")));
+        };
+        if id.is_empty() {
+            return Err(Cause::Answer("a server has no id".to_owned()));
+        }
+        if let Some(owner) = owner
+            && owner != project
+        {
+            return Err(Cause::Answer(format!("server {id} belongs to another project ({owner})")));
+        }
+        let addresses = addresses.into_values().flatten().map(|address| address.addr);
+        let addresses =
+            addresses.chain([access_v4, access_v6]).filter_map(|text| text.parse().ok()).collect();
+        Ok(Server {
+            id,
+            name,
+            addresses,
+            metadata: metadata.into_iter().map(|(key, value)| (key, text(value))).collect(),
+            tags,
+            security_groups: security_groups.into_iter().map(|group| group.name).collect(),
+            key_name,
+            created_at: created.as_deref().and_then(time),
+        })
     }
 }
 

@@ -89,6 +89,17 @@ impl Background {
     }
 }
 
+/// Clusters that volumes name which the seed and tests plant, and that no fleet here has.
+const FOREIGN: [&str; 2] = ["somebody-elses", "elsewhere"];
+
+/// `[[foreign]]` tables for clusters.
+pub fn answers(clusters: &[&str]) -> String {
+    let table = |name: &&str| {
+        format!("\n[[foreign]]\nname = \"{name}\"\nreason = \"all its volumes carry its name\"\n")
+    };
+    clusters.iter().map(table).collect()
+}
+
 /// Where all fleets of this process have their directories.
 ///
 /// Beside it stands a shell that takes away what is left, containers too, when the process is gone, also when it was
@@ -137,10 +148,16 @@ impl Fleet {
     /// What its file begins with.
     pub fn header(&self) -> String {
         format!(
-            "# A fleet for a test.\nname = \"{}\"\n\n[sandbox]\nnetwork = \"{}\"\n\n[defaults]\nssh_key = \"id_ed25519\"  # a copy\nproject_domain = \"test.example\"\n",
+            "# A fleet for a test.\nname = \"{}\"\n\n[sandbox]\nnetwork = \"{}\"\n\n[defaults]\nssh_key = \"id_ed25519\"  # a copy\nproject_domain = \"test.example\"\n{}",
             self.name,
-            world().network.name
+            world().network.name,
+            answers(&FOREIGN)
         )
+    }
+
+    /// Answers in its file for clusters that are none of its hubs.
+    pub fn answer_for(&self, clusters: &[&str]) {
+        self.write("fleet.toml", &format!("{}{}", self.toml(), answers(clusters)));
     }
 
     /// One without hubs, with more in its file: `[timeouts]`, say.

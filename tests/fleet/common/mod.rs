@@ -8,5 +8,5 @@ pub mod volumes;
 pub mod watched;
 pub mod world;
 
-pub use fleet::{Fleet, Run, lines_of, standing};
+pub use fleet::{Fleet, Run, answers, lines_of, standing};
 pub use world::{WorldHub, breaking, using, world};

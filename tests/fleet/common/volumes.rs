@@ -189,6 +189,61 @@ pub fn plant(project: &'static str, wanted: &[Wanted]) -> Planted {
     planted
 }
 
+const SERVE: &str = "import json, sys\n\
+    sys.path.insert(0, '/usr/local/lib/seed')\n\
+    from clients import Project\n\
+    from seed import make_server\n\
+    name = sys.argv[1]\n\
+    project = Project(name + '-operator', name + '-operator', name)\n\
+    wanted = json.load(sys.stdin)\n\
+    flavor = project.nova('GET', '/flavors')['flavors'][0]['id']\n\
+    make_server(project, wanted['name'], flavor, [{'id': id} for id in wanted['disks']])\n\
+    made = [s for s in project.nova('GET', '/servers')['servers'] if s['name'] == wanted['name']][0]['id']\n\
+    if wanted['metadata']: project.nova('POST', '/servers/' + made + '/metadata', {'metadata': wanted['metadata']})\n";
+
+const DISMISS: &str = "import json, sys, time\n\
+    sys.path.insert(0, '/usr/local/lib/seed')\n\
+    from clients import Project\n\
+    name = sys.argv[1]\n\
+    project = Project(name + '-operator', name + '-operator', name)\n\
+    wanted = json.load(sys.stdin)\n\
+    def there(): return [s['id'] for s in project.nova('GET', '/servers')['servers'] if s['name'] == wanted]\n\
+    for s in there(): project.nova('DELETE', '/servers/' + s)\n\
+    for _ in range(300):\n\
+    \x20   if not there(): break\n\
+    \x20   time.sleep(0.1)\n";
+
+/// A server in a project, until this is dropped. It boots from a volume that is planted with it, and has others attached.
+pub struct Served {
+    project: &'static str,
+    name: String,
+    /// Last: a volume cannot go before its server.
+    disks: Planted,
+}
+
+impl Served {
+    /// The ids of its volumes: the one that it boots from, and the others.
+    pub fn disks(&self) -> Vec<&str> {
+        self.disks.ids()
+    }
+}
+
+/// Makes a server.
+pub fn serve(project: &'static str, name: &str, metadata: &Value, more: &[Wanted]) -> Served {
+    let mut wanted = vec![Wanted::named("").bootable()];
+    wanted.extend_from_slice(more);
+    let served = Served { project, name: name.to_owned(), disks: plant(project, &wanted) };
+    let wanted = json!({ "name": name, "metadata": metadata, "disks": served.disks() });
+    assert!(in_cloud(SERVE, project, &wanted), "server {name} was not made");
+    served
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        in_cloud(DISMISS, self.project, &json!(self.name));
+    }
+}
+
 impl Drop for Planted {
     fn drop(&mut self) {
         in_cloud(CLEAR, self.project, &json!(self.ids()));

@@ -132,7 +132,8 @@ fn hub<'v>(judged: &Judged<'v>) -> Option<&'v HubName> {
             | Evidence::Attachments { .. }
             | Evidence::Snapshots { .. }
             | Evidence::Created { .. }
-            | Evidence::NoReference { .. } => {}
+            | Evidence::NoReference { .. }
+            | Evidence::UnknownClusters { .. } => {}
         }
     }
     released

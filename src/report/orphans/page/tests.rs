@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::hub::OrphanRules;
 use crate::observed::{ClaimRef, PersistentVolume, ProjectVolumes, Unseen, Volume, VolumeView};
 use crate::plan::orphans::plan;
 use crate::plan::orphans::samples::{
-    hours_ago, hub, now, project, pv, rules, silent, snapshot_of, view, volume, with_metadata,
+    answered, hours_ago, hub, now, project, pv, rules, silent, snapshot_of, view, volume, with_metadata,
 };
 
 fn aged(number: u64, days: i64, gib: u64) -> Volume {
@@ -43,12 +44,19 @@ fn a_view() -> VolumeView {
         hubs: vec![hub("hub-1")],
         volumes: vec![volume(20), of_user(21, "bob"), aged(22, 900, 3)],
         snapshots: vec![],
+        servers: vec![],
+        seen_at: now(),
     });
     view
 }
 
+/// The operator has answered for the cluster that a volume names.
+fn with_answers() -> OrphanRules {
+    OrphanRules { foreign: vec![answered("theirs", None)], ..rules() }
+}
+
 fn written(view: &VolumeView) -> String {
-    page(&plan(view, &rules()), "science")
+    page(&plan(view, &with_answers()), "science")
 }
 
 /// A tag a line, so that a change shows in few.
