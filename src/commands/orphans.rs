@@ -20,6 +20,7 @@ use crate::report::orphans::{self as report, Look};
 /// no PV of any hub refers to it, it is available, old enough, without attachment or snapshot, and nothing marks it as kept or
 /// as somebody else's. If one hub or one page is missing, the answer is "cannot tell", and nothing is deleted.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("file").multiple(true))]
 #[command(
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
@@ -103,6 +104,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
+            if args.save.is_some() {
+                tell("no plan is saved\n");
+            }
             // The table has said which; the others say it where nobody reads along.
             if args.format != Format::Table {
                 tell_unseen(unseen);

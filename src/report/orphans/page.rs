@@ -165,6 +165,13 @@ fn in_words(total: Total) -> String {
     format!("{} {volumes}, {}", thousands(total.volumes), size(total.gib))
 }
 
+fn sum(totals: impl Iterator<Item = Total>) -> Total {
+    totals.fold(Total::default(), |sum, total| Total {
+        volumes: sum.volumes + total.volumes,
+        gib: sum.gib.saturating_add(total.gib),
+    })
+}
+
 fn user<'v>(judged: &Judged<'v>) -> Option<&'v str> {
     judged.made_for.user.filter(|user| !user.is_empty())
 }
