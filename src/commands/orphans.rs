@@ -6,6 +6,7 @@ mod save;
 
 use std::path::PathBuf;
 
+use self::save::Files;
 use super::context::{Context, print, tell, tell_unseen, written};
 use crate::apply::world::RealWorld;
 use crate::exit::{Exit, Failure};
@@ -40,17 +41,8 @@ pub struct Args {
     #[arg(long, requires = "deletion")]
     confirm: bool,
 
-    /// Save what would be deleted, to be looked through and applied later
-    #[arg(long, value_name = "FILE", group = "file", conflicts_with = "deletion")]
-    save: Option<PathBuf>,
-
-    /// Write a page to look through and to share
-    #[arg(long, value_name = "FILE", group = "file")]
-    report: Option<PathBuf>,
-
-    /// Write --save and --report over a file that is there
-    #[arg(long, requires = "file")]
-    overwrite: bool,
+    #[command(flatten)]
+    files: Files,
 
     /// Show every volume with its class and the evidence, not the orphans alone
     #[arg(long)]
@@ -75,11 +67,11 @@ enum Format {
 impl Args {
     /// What the command line itself does not show to be wrong. Asked first: a scan takes its time.
     fn check(&self) -> Result<(), Failure> {
-        if self.format == Format::Csv && (self.delete || self.apply.is_some() || self.save.is_some()) {
+        if self.format == Format::Csv && (self.delete || self.apply.is_some() || self.files.save.is_some()) {
             let problem = "--format csv is for the report alone, not for --delete, --apply or --save";
             return Err(Failure::usage(problem).hint("take --format json"));
         }
-        save::check(self)
+        save::check(&self.files)
     }
 }
 
@@ -98,13 +90,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     drop(progress);
     let plan = plan(&view, &fleet.orphans);
-    save::report(args, &fleet, &plan)?;
+    save::report(&args.files, &fleet, &plan)?;
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
-            if args.save.is_some() {
+            if args.files.save.is_some() {
                 tell("no plan is saved\n");
             }
             // The table has said which; the others say it where nobody reads along.
@@ -118,7 +110,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(saved) = saved {
         return apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await;
     }
-    if let Some(path) = &args.save {
+    if let Some(path) = &args.files.save {
         return save::run(args, path, &fleet, &view, &plan, &deletions);
     }
     if !args.delete {

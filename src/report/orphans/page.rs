@@ -128,7 +128,7 @@ fn key_figures(plan: &OrphanPlan<'_>, figures: &Figures<'_>) -> Markup {
     html! {
         dl class="figures" {
             div { dt { (orphans) } dd { (thousands(figures.candidates.volumes)) small { (size(figures.candidates.gib)) } } }
-            div { dt { "volumes in all" } dd { (thousands(figures.all.volumes)) small { (size(figures.all.gib)) } } }
+            div { dt { "volumes seen" } dd { (thousands(figures.all.volumes)) small { (size(figures.all.gib)) } } }
             div { dt { "users concerned" } dd { (thousands(figures.users.len() as u64)) } }
             div { dt { "lost" } dd {
                 @if plan.is_complete() { (thousands(plan.lost().len() as u64)) } @else { "?" }

@@ -148,8 +148,7 @@ fn volume_table(plan: &OrphanPlan<'_>, volumes: &[&Judged<'_>], reasons: bool) -
                 th scope="col" { "Created" }
                 th scope="col" { "Claim" }
                 th scope="col" { "User" }
-                @if reasons { th scope="col" { "Reason" } }
-                th scope="col" { "Evidence" }
+                th scope="col" { @if reasons { "Reason, evidence" } @else { "Evidence" } }
             } }
             tbody { @for judged in volumes { (volume_row(plan, judged, reasons)) } }
         }
@@ -175,8 +174,13 @@ fn volume_row(plan: &OrphanPlan<'_>, judged: &Judged<'_>, reasons: bool) -> Mark
             }
             td { (or_dash(judged.made_for.to_text().as_deref())) }
             td { (or_dash(user(judged))) }
-            @if reasons { td class="reason" { (Outside(&judged.verdict.reason)) } }
-            td class="evidence" { (Outside(&evidence(judged))) }
+            td class="why" {
+                @if reasons {
+                    (Outside(&judged.verdict.reason)) br; span class="none" { (Outside(&evidence(judged))) }
+                } @else {
+                    (Outside(&evidence(judged)))
+                }
+            }
         }
     }
 }
