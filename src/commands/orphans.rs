@@ -7,6 +7,7 @@ mod why;
 
 use std::path::PathBuf;
 
+use self::save::Files;
 use super::context::{Context, print, tell, tell_unseen, written};
 use crate::apply::world::RealWorld;
 use crate::exit::{Exit, Failure};
@@ -23,6 +24,7 @@ use crate::report::orphans::{self as report, Look};
 /// fleet.toml does not have, found by its servers, by a container of the old scripts or in a volume's metadata, blocks deletion
 /// in its project until you answer for it there ([[foreign]]).
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("file").multiple(true))]
 #[command(
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
@@ -44,17 +46,8 @@ pub struct Args {
     #[arg(long, requires = "deletion")]
     confirm: bool,
 
-    /// Save what would be deleted, to be looked through and applied later
-    #[arg(long, value_name = "FILE", group = "file", conflicts_with = "deletion")]
-    save: Option<PathBuf>,
-
-    /// Write a page to look through and to share
-    #[arg(long, value_name = "FILE", group = "file")]
-    report: Option<PathBuf>,
-
-    /// Write --save and --report over a file that is there
-    #[arg(long, requires = "file")]
-    overwrite: bool,
+    #[command(flatten)]
+    files: Files,
 
     /// Show every volume with its class and the evidence, not the orphans alone
     #[arg(long)]
@@ -84,12 +77,12 @@ impl Args {
     /// What the command line itself does not show to be wrong. Asked first: a scan takes its time.
     fn check(&self) -> Result<(), Failure> {
         if self.format == Format::Csv
-            && (self.delete || self.apply.is_some() || self.save.is_some() || self.why.is_some())
+            && (self.delete || self.apply.is_some() || self.files.save.is_some() || self.why.is_some())
         {
             let problem = "--format csv is for the report alone, not for --delete, --apply, --save or --why";
             return Err(Failure::usage(problem).hint("take --format json"));
         }
-        save::check(self)
+        save::check(&self.files)
     }
 }
 
@@ -108,12 +101,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return why::run(args, wanted, &fleet, &view);
     }
     let plan = plan(&view, &fleet.orphans);
-    save::report(args, &fleet, &plan)?;
+    save::report(&args.files, &fleet, &plan)?;
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
+            if args.files.save.is_some() {
+                tell("no plan is saved\n");
+            }
             // The table has said which; the others say it where nobody reads along.
             if args.format != Format::Table {
                 tell_unseen(unseen);
@@ -121,8 +117,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::CannotTell);
         }
     };
-    let reports =
-        saved.is_none() && args.save.is_none() && (!args.delete || plan.is_blocked() && deletions.is_empty());
+    let reports = saved.is_none()
+        && args.files.save.is_none()
+        && (!args.delete || plan.is_blocked() && deletions.is_empty());
     // Where a cluster that nobody knows blocks one project, the others go on.
     if plan.is_blocked() {
         tell(
@@ -139,7 +136,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Exit::Done
     } else if let Some(saved) = saved {
         apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await?
-    } else if let Some(path) = &args.save {
+    } else if let Some(path) = &args.files.save {
         save::run(args, path, &fleet, &view, &plan, &deletions)?
     } else {
         delete::run(args, context, &fleet, &deletions, None, &world).await?

@@ -42,8 +42,7 @@ impl<'t> Problems<'t> {
     fn line(&self, part: &str) -> usize {
         let at = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
         // What is no part of it is told at its end.
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text.get(..at).unwrap_or(self.text).matches('\n').count() + 1
     }
 
     pub(super) fn is_empty(&self) -> bool {

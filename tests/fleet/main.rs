@@ -19,6 +19,8 @@ mod list;
 mod new;
 mod orphans_blocked;
 mod orphans_delete;
+mod orphans_page;
+mod orphans_plans;
 mod orphans_report;
 mod orphans_undeclared;
 mod orphans_unknown;

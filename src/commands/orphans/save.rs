@@ -1,6 +1,6 @@
 //! `fleet orphans --save` and `--report`: what is written into files, and nothing is deleted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Args, Format, shown, terminal_width};
 use crate::commands::context::tell;
@@ -17,14 +17,30 @@ use crate::text::count;
 /// It has users' names in it.
 const MODE: u32 = 0o600;
 
+/// The files that are written.
+#[derive(Debug, clap::Args)]
+pub(super) struct Files {
+    /// Save what would be deleted, to be looked through and applied later
+    #[arg(long, value_name = "FILE", group = "file", conflicts_with = "deletion")]
+    pub(super) save: Option<PathBuf>,
+
+    /// Write a page to look through and to share
+    #[arg(long, value_name = "FILE", group = "file")]
+    report: Option<PathBuf>,
+
+    /// Write --save and --report over a file that is there
+    #[arg(long, requires = "file")]
+    overwrite: bool,
+}
+
 /// Whether the files may be written, before everybody is asked. (When they are written, it is asked once more.)
-pub(super) fn check(args: &Args) -> Result<(), Failure> {
-    let paths = [&args.save, &args.report].into_iter().flatten();
-    let problems: Vec<String> = paths.clone().filter_map(|path| wrong_with(path, args.overwrite)).collect();
+pub(super) fn check(files: &Files) -> Result<(), Failure> {
+    let paths = [&files.save, &files.report].into_iter().flatten();
+    let problems: Vec<String> = paths.clone().filter_map(|path| wrong_with(path, files.overwrite)).collect();
     if !problems.is_empty() {
         return Err(Failure { exit: Exit::Usage, problems, hint: None });
     }
-    if args.save.is_some() && args.save == args.report {
+    if files.save.is_some() && files.save == files.report {
         return Err(Failure::usage("--save and --report name one file"));
     }
     Ok(())
@@ -52,7 +68,7 @@ pub(super) fn run(
     deletions: &Deletions,
 ) -> Result<Exit, Failure> {
     let terms = Terms::new(&fleet.name, view, fleet.orphans.plan_expires);
-    saved_plan::write(path, &terms, plan, deletions, args.overwrite)?;
+    saved_plan::write(path, &terms, plan, deletions, args.files.overwrite)?;
     match args.format {
         Format::Json => shown(|out| report::deletions_json(out, deletions, None))?,
         Format::Table | Format::Csv => {
@@ -78,10 +94,10 @@ pub(super) fn run(
 
 /// Writes the page, if one is wanted. It has no say in what is deleted; where it cannot be written, nothing is, because
 /// whoever asked for it wants to have it.
-pub(super) fn report(args: &Args, fleet: &Fleet, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
-    let Some(path) = &args.report else { return Ok(()) };
+pub(super) fn report(asked: &Files, fleet: &Fleet, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
+    let Some(path) = &asked.report else { return Ok(()) };
     let page = report::page(plan, &fleet.name);
-    let write = if args.overwrite { files::replace } else { files::create };
+    let write = if asked.overwrite { files::replace } else { files::create };
     write(path, page.as_bytes(), MODE).map_err(|error| Failure::failed(&error))?;
     tell(&format!("wrote {}\n", path.display()));
     Ok(())

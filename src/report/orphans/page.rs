@@ -128,7 +128,7 @@ fn key_figures(plan: &OrphanPlan<'_>, figures: &Figures<'_>) -> Markup {
     html! {
         dl class="figures" {
             div { dt { (orphans) } dd { (thousands(figures.candidates.volumes)) small { (size(figures.candidates.gib)) } } }
-            div { dt { "volumes in all" } dd { (thousands(figures.all.volumes)) small { (size(figures.all.gib)) } } }
+            div { dt { "volumes seen" } dd { (thousands(figures.all.volumes)) small { (size(figures.all.gib)) } } }
             div { dt { "users concerned" } dd { (thousands(figures.users.len() as u64)) } }
             div { dt { "lost" } dd {
                 @if plan.is_complete() { (thousands(plan.lost().len() as u64)) } @else { "?" }
@@ -163,6 +163,13 @@ fn size(gib: u64) -> String {
 fn in_words(total: Total) -> String {
     let volumes = if total.volumes == 1 { "volume" } else { "volumes" };
     format!("{} {volumes}, {}", thousands(total.volumes), size(total.gib))
+}
+
+fn sum(totals: impl Iterator<Item = Total>) -> Total {
+    totals.fold(Total::default(), |sum, total| Total {
+        volumes: sum.volumes + total.volumes,
+        gib: sum.gib.saturating_add(total.gib),
+    })
 }
 
 fn user<'v>(judged: &Judged<'v>) -> Option<&'v str> {

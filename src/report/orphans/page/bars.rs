@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use crate::hub::HubName;
 use crate::observed::Project;
-use crate::plan::orphans::{Class, Total};
+use crate::plan::orphans::Class;
 
 use super::figures::Figures;
-use super::{Outside, in_words};
+use super::{Outside, in_words, sum};
 
 /// The most hubs of a project that have a bar of their own; the others share one.
 const MOST_HUBS: usize = 40;
@@ -106,15 +106,21 @@ fn row(row: &Row<'_>, most: u64) -> Markup {
         tr {
             th scope="row" { @match &row.name { Name::Hub(hub) => (Outside(hub.as_str())), Name::Own(name) => (name) } }
             td class="bar" {
-                svg width="100%" height="16" aria-hidden="true" focusable="false" {
-                    @for (look, from, width) in &placed {
-                        rect class=(look.class()) x=(from) width=(width) y="1" height="14" {}
+                @if !placed.is_empty() {
+                    svg width="100%" height="16" aria-hidden="true" focusable="false" {
+                        @for (look, from, width) in &placed {
+                            rect class=(look.class()) x=(from) width=(width) y="1" height="14" {}
+                        }
                     }
                 }
             }
             td class="said" { (row.said) }
         }
     }
+}
+
+fn columns() -> Markup {
+    html! { colgroup { col class="names"; col; col class="numbers"; } }
 }
 
 /// In tenths of a percent, without the rounding of floating point numbers.
@@ -135,7 +141,7 @@ pub(super) fn by_hub(figures: &Figures<'_>) -> Markup {
             Some(hub) => rows.push(Row {
                 name: Name::Hub(hub),
                 parts: classes.iter().map(|(class, total)| (Look::of(*class), total.gib)).collect(),
-                said: in_words(sum(classes.values())),
+                said: in_words(sum(classes.values().copied())),
             }),
             None => rows.extend(classes.iter().map(|(class, total)| Row {
                 name: Name::Own(format!("no hub: {class}")),
@@ -159,6 +165,7 @@ pub(super) fn by_hub(figures: &Figures<'_>) -> Markup {
             (legend(&looks))
             table class="bars" {
                 caption { "GiB that each hub uses, and GiB that no hub uses by class, in each project" }
+                (columns())
                 @for (project, rows) in &projects {
                     tbody {
                         tr class="group" { th colspan="3" scope="rowgroup" { "project " (Outside(&project.name)) } }
@@ -168,13 +175,6 @@ pub(super) fn by_hub(figures: &Figures<'_>) -> Markup {
             }
         }
     }
-}
-
-fn sum<'a>(totals: impl Iterator<Item = &'a Total>) -> Total {
-    totals.fold(Total::default(), |sum, total| Total {
-        volumes: sum.volumes + total.volumes,
-        gib: sum.gib.saturating_add(total.gib),
-    })
 }
 
 fn length(row: &Row<'_>) -> u64 {
@@ -227,6 +227,7 @@ pub(super) fn ages(figures: &Figures<'_>) -> Markup {
     html! {
         table class="bars" {
             caption { "Volumes by the time since they were made" }
+            (columns())
             tbody {
                 @for (name, total) in &figures.ages {
                     (row(&Row {

@@ -8,7 +8,7 @@ use crate::report::age;
 
 use super::super::{claim, evidence};
 use super::figures::Figures;
-use super::{Outside, candidate_class, candidates as by_view, in_words, size, thousands, time, user};
+use super::{Outside, candidate_class, candidates as by_view, in_words, size, sum, thousands, time, user};
 
 /// The most volumes of a class that are shown, orphans aside: those are all there, because each has to be looked at. A
 /// browser takes some ten thousand rows; whoever wants all has `--format csv`.
@@ -30,51 +30,48 @@ fn left_out(all: usize, shown: usize, where_else: &str) -> Markup {
     }
 }
 
-/// How much of each class each project has.
+/// How much of each class each project has, a table each; with more than one project, all in all too.
 pub(super) fn totals(plan: &OrphanPlan<'_>) -> Markup {
     let totals = plan.totals();
-    let sum = |of: &dyn Fn(&Project, Class) -> bool| {
-        totals.iter().filter(|((project, class), _)| of(project, *class)).fold(
-            Total::default(),
-            |sum, (_, total)| Total {
-                volumes: sum.volumes + total.volumes,
-                gib: sum.gib.saturating_add(total.gib),
-            },
-        )
+    let of = |project: Option<&Project>, class: Option<Class>| {
+        let found = totals.iter().filter(|((of, is), _)| {
+            project.is_none_or(|project| project == *of) && class.is_none_or(|class| class == *is)
+        });
+        sum(found.map(|(_, total)| *total))
     };
-    let line = |class: Option<Class>, total: Total| {
-        let name = class.map_or("all", Class::as_str);
+    let table = |project: Option<&Project>| {
         html! {
-            tr class=(if class.is_none() { "sum" } else { "" }) {
-                th scope="row" { (name) }
-                td class="number" { (thousands(total.volumes)) }
-                td class="number" { (thousands(total.gib)) }
+            table {
+                caption { @match project { Some(project) => { "project " (Outside(&project.name)) } None => "all projects" } }
+                thead { tr {
+                    th scope="col" { "Class" }
+                    th scope="col" class="number" { "Volumes" }
+                    th scope="col" class="number" { "GiB" }
+                } }
+                tbody {
+                    @for class in Class::ALL {
+                        @let total = of(project, Some(class));
+                        @if total.volumes > 0 { (total_row(class.as_str(), total, false)) }
+                    }
+                    (total_row("all", of(project, None), true))
+                }
             }
         }
     };
     html! {
-        table class="totals" {
-            caption { "Volumes and GiB of each class in each project" }
-            thead { tr { th scope="col" { "Class" } th scope="col" class="number" { "Volumes" } th scope="col" class="number" { "GiB" } } }
-            @for project in plan.projects() {
-                tbody {
-                    tr class="group" { th colspan="3" scope="rowgroup" { "project " (Outside(&project.name)) } }
-                    @for class in Class::ALL {
-                        @if let Some(total) = totals.get(&(project, class)) { (line(Some(class), *total)) }
-                    }
-                    (line(None, sum(&|of, _| of == project)))
-                }
-            }
-            @if plan.projects().count() > 1 {
-                tbody {
-                    tr class="group" { th colspan="3" scope="rowgroup" { "all projects" } }
-                    @for class in Class::ALL {
-                        @let total = sum(&|_, of| of == class);
-                        @if total.volumes > 0 { (line(Some(class), total)) }
-                    }
-                    (line(None, sum(&|_, _| true)))
-                }
-            }
+        div class="cards" {
+            @for project in plan.projects() { (table(Some(project))) }
+            @if plan.projects().count() > 1 { (table(None)) }
+        }
+    }
+}
+
+fn total_row(name: &str, total: Total, is_sum: bool) -> Markup {
+    html! {
+        tr.sum[is_sum] {
+            th scope="row" { (name) }
+            td class="number" { (thousands(total.volumes)) }
+            td class="number" { (thousands(total.gib)) }
         }
     }
 }
@@ -130,7 +127,8 @@ pub(super) fn others(plan: &OrphanPlan<'_>) -> Markup {
             @let volumes: Vec<&Judged<'_>> = plan.of(class).collect();
             @if !volumes.is_empty() {
                 details {
-                    summary { strong { (class.as_str()) } " " span { (in_words(total(&volumes))) } }
+                    @let total = sum(volumes.iter().map(|judged| Total { volumes: 1, gib: judged.volume.size_gib }));
+                    summary { strong { (class.as_str()) } " " span { (in_words(total)) } }
                     @let shown = &volumes[..volumes.len().min(MOST_OF_A_CLASS)];
                     (scrolling(class.as_str(), &volume_table(plan, shown, true)))
                     (left_out(volumes.len(), shown.len(), "fleet orphans --format csv"))
@@ -138,13 +136,6 @@ pub(super) fn others(plan: &OrphanPlan<'_>) -> Markup {
             }
         }
     }
-}
-
-fn total(volumes: &[&Judged<'_>]) -> Total {
-    volumes.iter().fold(Total::default(), |sum, judged| Total {
-        volumes: sum.volumes + 1,
-        gib: sum.gib.saturating_add(judged.volume.size_gib),
-    })
 }
 
 fn volume_table(plan: &OrphanPlan<'_>, volumes: &[&Judged<'_>], reasons: bool) -> Markup {
@@ -157,8 +148,7 @@ fn volume_table(plan: &OrphanPlan<'_>, volumes: &[&Judged<'_>], reasons: bool) -
                 th scope="col" { "Created" }
                 th scope="col" { "Claim" }
                 th scope="col" { "User" }
-                @if reasons { th scope="col" { "Reason" } }
-                th scope="col" { "Evidence" }
+                th scope="col" { @if reasons { "Reason, evidence" } @else { "Evidence" } }
             } }
             tbody { @for judged in volumes { (volume_row(plan, judged, reasons)) } }
         }
@@ -184,8 +174,13 @@ fn volume_row(plan: &OrphanPlan<'_>, judged: &Judged<'_>, reasons: bool) -> Mark
             }
             td { (or_dash(judged.made_for.to_text().as_deref())) }
             td { (or_dash(user(judged))) }
-            @if reasons { td class="reason" { (Outside(&judged.verdict.reason)) } }
-            td class="evidence" { (Outside(&evidence(judged))) }
+            td class="why" {
+                @if reasons {
+                    (Outside(&judged.verdict.reason)) br; span class="none" { (Outside(&evidence(judged))) }
+                } @else {
+                    (Outside(&evidence(judged)))
+                }
+            }
         }
     }
 }
