@@ -197,8 +197,8 @@ fn judge<'v>(
 /// was made since is kept. That holds in a project that has volumes which it used; elsewhere a cluster of that name may be
 /// another one. Of a container that the old scripts made for that hub, nothing more is known than its name.
 fn remembered(name: &str, half: &ProjectVolumes, view: &VolumeView, is_here: bool) -> Option<String> {
-    let stones = view.clusters.iter().filter(|cluster| cluster.hub.as_str() == name);
-    let (stone, at) = stones.filter_map(|stone| Some((stone, stone.removed_at?))).next()?;
+    let mut named = view.clusters.iter().filter(|cluster| cluster.hub.as_str() == name);
+    let (stone, at) = named.find_map(|stone| Some((stone, stone.removed_at?)))?;
     (!is_here || uses_any(stone, &half.volumes)).then(|| {
         format!(
             "hub {name} was taken out of the fleet on {}, and what it uses is remembered",
@@ -250,7 +250,7 @@ fn same(one: IpAddr, other: IpAddr) -> bool {
 /// A project's servers, with what tells whose they are.
 struct Servers<'v, 'a> {
     half: &'v ProjectVolumes,
-    servers: Vec<(&'v Server, Reading<'v>)>,
+    named: Vec<(&'v Server, Reading<'v>)>,
     /// The project's own hubs, where their masters are.
     hubs: Vec<(&'v HubName, Option<IpAddr>)>,
     own: &'a BTreeSet<&'v str>,
@@ -271,10 +271,10 @@ impl<'v, 'a> Servers<'v, 'a> {
         let names = half.servers.iter().map(|server| server.name.as_str());
         Self {
             half,
-            servers: half.servers.iter().map(|server| (server, names::read(&server.name))).collect(),
+            named: half.servers.iter().map(|server| (server, names::read(&server.name))).collect(),
             hubs: hubs.into_iter().map(|hub| (hub, addresses.get(hub).copied())).collect(),
             own,
-            twice: names.filter_map(|name| (!seen.insert(name)).then_some(name)).collect(),
+            twice: names.filter(|&name| !seen.insert(name)).collect(),
         }
     }
 
@@ -285,7 +285,7 @@ impl<'v, 'a> Servers<'v, 'a> {
         let mut clusters: BTreeSet<&str> = BTreeSet::new();
         let mut nodes = Vec::new();
         let mut numbered = Vec::new();
-        for (server, reading) in &self.servers {
+        for (server, reading) in &self.named {
             if own.contains(server.id.as_str()) {
                 continue;
             }
@@ -317,13 +317,13 @@ impl<'v, 'a> Servers<'v, 'a> {
             let at_address =
                 |server: &Server| address.is_some_and(|hub| server.addresses.iter().any(|ip| same(*ip, hub)));
             let clusters: BTreeSet<&str> = self
-                .servers
+                .named
                 .iter()
                 .filter(|(server, _)| at_address(server))
                 .map(|(_, name)| name.cluster)
                 .collect();
             let has_name = self.by_name(hub.as_str());
-            for (server, name) in &self.servers {
+            for (server, name) in &self.named {
                 let is_its = clusters.contains(name.cluster) || has_name(name);
                 // Whoever makes a cluster calls no two servers alike: then there are two clusters of one name.
                 if is_its && (at_address(server) || !self.is_twice(server)) {
@@ -338,7 +338,7 @@ impl<'v, 'a> Servers<'v, 'a> {
     /// cluster has that name too.
     fn by_name(&self, hub: &'v str) -> impl Fn(&Reading<'v>) -> bool {
         let is_own = self.own.contains(hub);
-        let names = || self.servers.iter().map(|(_, name)| name);
+        let names = || self.named.iter().map(|(_, name)| name);
         let with_id: BTreeSet<&str> =
             names().filter(|name| name.without_id == Some(hub)).map(|name| name.cluster).collect();
         let only_one = with_id.len() == 1 && !names().any(|name| name.names.contains(&hub));

@@ -57,7 +57,9 @@ pub fn unknown_in_words(plan: &OrphanPlan<'_>) -> String {
 
 /// The projects that it blocks. One that only a container tells of blocks also those that were not seen.
 fn places(cluster: &ForeignCluster<'_>) -> String {
-    let names: Vec<_> = cluster.blocks.iter().map(|project| clean(&project.name)).collect();
+    // By name, as people look for them; projects themselves are sorted by their ids.
+    let mut names: Vec<_> = cluster.blocks.iter().map(|project| clean(&project.name)).collect();
+    names.sort_unstable();
     match names.as_slice() {
         [] => "every project".to_owned(),
         [one] => format!("project {one}"),

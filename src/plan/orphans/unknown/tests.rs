@@ -91,9 +91,11 @@ fn a_desktop_blocks_nothing() {
     assert_eq!(deletable(&view, &rules()).len(), 2);
 }
 
+type Mark = fn(&mut Server);
+
 #[test]
 fn a_name_and_a_number_are_a_masters_where_something_else_says_so() {
-    let mark: [(&str, fn(&mut Server)); 5] = [
+    let marks: [(&str, Mark); 5] = [
         ("metadata", |server| {
             server.metadata.insert("kubespray_groups".to_owned(), "etcd,kube_control_plane".to_owned());
         }),
@@ -104,7 +106,7 @@ fn a_name_and_a_number_are_a_masters_where_something_else_says_so() {
         ("security group", |server| server.security_groups.push("elsewhere-k8s-master".to_owned())),
         ("key pair", |server| server.key_name = Some("kubernetes-elsewhere".to_owned())),
     ];
-    for (what, mark) in mark {
+    for (what, mark) in marks {
         let mut view = with_servers(&["elsewhere-1"]);
         mark(&mut view.projects[0].servers[0]);
         blocks_alpha_alone(&view, "elsewhere");

@@ -188,13 +188,12 @@ proptest! {
         let explained = &why.volumes[0];
         prop_assert_eq!(&explained.judged, &plan.volumes()[0]);
         let first = explained.parts.iter().find(|part| !part.holds);
-        match first {
-            Some(part) => {
-                prop_assert!(part.decides);
-                prop_assert_eq!(&part.reason, &explained.judged.verdict.reason);
-                prop_assert_eq!(&part.evidence, &explained.judged.verdict.evidence);
-            }
-            None => prop_assert_eq!(explained.judged.verdict.class, Class::Orphan),
+        if let Some(part) = first {
+            prop_assert!(part.decides);
+            prop_assert_eq!(&part.reason, &explained.judged.verdict.reason);
+            prop_assert_eq!(&part.evidence, &explained.judged.verdict.evidence);
+        } else {
+            prop_assert_eq!(explained.judged.verdict.class, Class::Orphan);
         }
     }
 }
