@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::hub::HubName;
 
 /// An `OpenStack` project, known by what its token says and never by a file's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProjectKey {
     /// Keystone's URL, without a trailing slash.
     pub auth_url: String,
@@ -22,7 +22,7 @@ pub struct ProjectKey {
 }
 
 /// A project with the name that people know it by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Project {
     /// Identity: two projects are one exactly when their keys are equal.
     #[serde(flatten)]
@@ -38,7 +38,7 @@ impl fmt::Display for Project {
 }
 
 /// A Cinder volume, as `GET /volumes/detail` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Cinder's id: the only thing a volume is deleted by.
     pub id: String,

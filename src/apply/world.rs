@@ -29,6 +29,7 @@ impl<'a> RealWorld<'a> {
         self.clouds.of(project).ok_or_else(|| Trouble {
             kind: TroubleKind::Refused,
             reason: format!("no openrc leads to project {}", project.id),
+            retry_after: None,
         })
     }
 }
@@ -40,7 +41,7 @@ fn trouble(error: &Error) -> Trouble {
         Nature::TimedOut => TroubleKind::TimedOut,
         Nature::Refused => TroubleKind::Refused,
     };
-    Trouble { kind, reason: chain(error) }
+    Trouble { kind, reason: chain(error), retry_after: error.retry_after() }
 }
 
 impl World for RealWorld<'_> {

@@ -566,6 +566,11 @@ impl SecondLook {
         let index = Index::new(&clusters);
         Ok(Self { clusters, index })
     }
+
+    /// The clusters that were asked.
+    pub fn asked(&self) -> impl Iterator<Item = &ClusterVolumes> {
+        in_the_fleet(&self.clusters)
+    }
 }
 
 /// Whether a volume may still be deleted: it must be what it was when the plan was made, and an orphan by the same

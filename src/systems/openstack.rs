@@ -51,6 +51,9 @@ const PAGE: i32 = 1000;
 /// How often a page is asked for again after 429, 500, 503 or a broken connection.
 const RETRIES: usize = 2;
 
+/// The longest that a server's `Retry-After` is honoured.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 /// What Cinder said to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
@@ -230,6 +233,10 @@ impl Cloud {
             let bytes = ask
                 .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
                 .when(|cause: &Cause| matches!(cause.nature(), Nature::PutOff | Nature::Unknown))
+                .adjust(|cause: &Cause, pause| {
+                    let asked_for = cause.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+                    pause.map(|pause| pause.max(asked_for))
+                })
                 .await?;
             let page: wire::Page<R> = parse(&bytes)?;
             let next = page.next();
@@ -358,7 +365,8 @@ fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    Err(Cause::Status { status: response.status().as_u16(), message: error::message(&response) })
+    let (status, message) = (response.status().as_u16(), error::message(&response));
+    Err(Cause::Status { status, message, retry_after: error::retry_after(response.headers()) })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {

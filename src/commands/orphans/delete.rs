@@ -1,13 +1,14 @@
 //! `fleet orphans --delete`: what is done once the orphans are known.
 
 use super::{Args, shown, terminal_width};
-use crate::apply::delete::{self, Limits, Summary};
+use crate::apply::delete::{self, Limits, Summary, Terms};
 use crate::apply::world::RealWorld;
 use crate::cli::Format;
 use crate::commands::context::{Context, tell, tell_unseen};
 use crate::confirm::Confirmed;
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
+use crate::journal::{Journal, RunRecord};
 use crate::plan::orphans::Deletions;
 use crate::report::Progress;
 use crate::report::orphans::{self as report, Look};
@@ -41,7 +42,9 @@ pub(super) async fn run(
             hint: Some("run it again".to_owned()),
         });
     }
-    carry_out(args, context, fleet, world, deletions, &confirmed).await
+    let journal = Journal::open(fleet).await?;
+    let run = journal.begin(fleet, deletions, confirmed.how(), Vec::new()).await?;
+    carry_out(args, context, fleet, world, deletions, &confirmed, &run).await
 }
 
 fn unconfirmed(deletions: &Deletions) -> Failure {
@@ -60,6 +63,7 @@ async fn carry_out(
     world: &RealWorld<'_>,
     deletions: &Deletions,
     confirmed: &Confirmed,
+    run: &RunRecord<'_>,
 ) -> Result<Exit, Failure> {
     let progress = Progress::new("deleting", deletions.volumes().len());
     let said = |event: delete::Event<'_>| {
@@ -70,21 +74,17 @@ async fn carry_out(
             progress.aside(|| tell(&format!("{line}\n")));
         }
     };
-    let summary = delete::delete(
-        world,
-        deletions,
-        confirmed,
-        &fleet.orphans,
-        &Limits::default(),
-        context.interrupt.receiver(),
-        &said,
-    )
-    .await;
+    let terms =
+        Terms { rules: &fleet.orphans, limits: &Limits::default(), stop: context.interrupt.receiver() };
+    let summary = delete::delete(world, run, deletions, confirmed, &terms, &said).await;
     drop(progress);
+    // What was done is told whether or not this can still be written.
+    let ended = run.end(summary.exit()).await;
     match args.format {
         Format::Json => shown(|out| report::summary_json(out, &summary))?,
         Format::Table => shown(|out| report::summary(out, &summary))?,
     }
     tell_unseen(&summary.silent);
+    ended?;
     Ok(summary.exit())
 }

@@ -99,6 +99,8 @@ pub(super) struct SummaryDocument<'a> {
     deleted_gib: u64,
     interrupted: bool,
     unseen: &'a [Unseen],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrecorded: Option<&'a str>,
     volumes: Vec<OutcomeEntry<'a>>,
 }
 
@@ -120,6 +122,7 @@ pub(super) fn summary<'a>(summary: &'a Summary<'_>) -> SummaryDocument<'a> {
         deleted_gib: deleted().map(|(planned, _)| planned.volume().size_gib).sum(),
         interrupted: summary.interrupted,
         unseen: &summary.silent,
+        unrecorded: summary.unrecorded.as_deref(),
         volumes: summary.outcomes.iter().map(|(planned, outcome)| outcome_entry(planned, outcome)).collect(),
     }
 }
