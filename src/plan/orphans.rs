@@ -4,6 +4,7 @@
 //! be deleted can only be had from a view in which every hub and every project answered in full.
 
 mod claim_name;
+mod decided;
 mod marks;
 mod references;
 mod rule;
@@ -28,6 +29,7 @@ use crate::observed::{
     Unseen, Volume, VolumeView,
 };
 
+pub use self::decided::{Decided, Dropped};
 pub use self::marks::MadeFor;
 pub use self::references::Index;
 use self::references::References;

@@ -47,7 +47,7 @@ fn some_metadata() -> impl Strategy<Value = (String, String)> {
 }
 
 prop_compose! {
-    fn a_volume()(
+    pub(super) fn a_volume()(
         id in NUMBERS.prop_map(volume_id),
         name in a_name(),
         status in prop_oneof![8 => Just("available"), 1 => Just("in-use"), 1 => Just("reserved"), 1 => Just("error"),
@@ -90,7 +90,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn a_view()(
+    pub(super) fn a_view()(
         volumes in prop::collection::vec(a_volume(), 0..10),
         more in prop::collection::vec(a_volume(), 0..4),
         clusters in prop::collection::vec(prop::collection::vec(a_pv(), 0..5), 1..4),
