@@ -57,3 +57,66 @@ fn called(project: &Project, others: &[&Project]) -> String {
         format!("{id}/{}/{}", project.key.region, project.key.auth_url)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::orphans::plan;
+    use crate::plan::orphans::samples::{project, rules, view, volume};
+
+    /// Two of alpha and one of another project.
+    fn shown(other: Project) -> Deletions {
+        let mut both = view(vec![volume(1), volume(2)], vec![vec![]]);
+        let mut more = view(vec![volume(3)], vec![vec![]]);
+        more.projects[0].project = other;
+        both.projects.append(&mut more.projects);
+        plan(&both, &rules()).deletions().unwrap()
+    }
+
+    #[test]
+    fn only_the_number_and_the_project_confirm() {
+        let shown = shown(project("beta"));
+        assert_eq!(to_type(&shown), "2@alpha 1@beta");
+        for typed in ["2@alpha 1@beta", "  1@beta\t2@alpha \n"] {
+            let confirmed = Confirmed::by_typing(&shown, typed).unwrap();
+            assert_eq!(confirmed.how(), "2@alpha 1@beta");
+        }
+        for typed in [
+            "",
+            "y",
+            "yes",
+            "2@alpha",
+            "3@alpha 1@beta",
+            "2@ALPHA 1@beta",
+            "2@alpha1@beta",
+            "2@alpha 1@beta 1@beta",
+            "2@alpha 1@beta x",
+            "12@alpha 1@beta",
+        ] {
+            assert!(Confirmed::by_typing(&shown, typed).is_none(), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_delete_is_confirmed_by_nothing() {
+        let nothing = plan(&view(vec![], vec![vec![]]), &rules()).deletions().unwrap();
+        assert!(Confirmed::by_typing(&nothing, "").is_none());
+        assert!(Confirmed::by_flag(&nothing, true).is_none());
+        assert!(Confirmed::by_flag(&shown(project("beta")), false).is_none());
+        assert_eq!(Confirmed::by_flag(&shown(project("beta")), true).unwrap().how(), "--confirm");
+    }
+
+    #[test]
+    fn a_project_whose_name_cannot_be_typed_or_tells_nothing_is_called_by_its_id() {
+        let spaced = Project { name: "TG ABC\u{1b}".to_owned(), ..project("beta") };
+        assert_eq!(to_type(&shown(spaced)), "2@alpha 1@id-of-beta");
+        let namesake = Project { name: "alpha".to_owned(), ..project("beta") };
+        assert_eq!(to_type(&shown(namesake)), "2@id-of-alpha 1@id-of-beta");
+        let mut elsewhere = project("alpha");
+        elsewhere.key.region = "there".to_owned();
+        assert_eq!(
+            to_type(&shown(elsewhere)),
+            "2@id-of-alpha/here/https://cloud:5000/v3 1@id-of-alpha/there/https://cloud:5000/v3"
+        );
+    }
+}

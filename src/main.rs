@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
-use fleet::commands::{completions, doctor, exec, list, new, orphans, pvc, rm, shell, status};
+use fleet::commands::{completions, doctor, exec, journal, list, new, orphans, pvc, rm, shell, status};
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
 use fleet::report;
@@ -43,6 +43,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
         Command::Orphans(args) => orphans::run(&args, &context).await,
+        Command::Journal(args) => journal::run(&args, &context),
         Command::Rm(args) => rm::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Completions(args) => completions::run(&args),

@@ -42,6 +42,7 @@ use self::shared::Shared;
 
 pub use self::follow::{Settled, settle};
 pub use self::record::{Asked, Deleting, Evidence, Record};
+pub(super) use self::retry::read;
 
 /// A list of all hubs' PVs, or of a project's snapshots, serves every deletion that begins within this time of its
 /// being asked for. It is what makes many deletions cheap: 400 volumes do not need 400 lists of 300 hubs.

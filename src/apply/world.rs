@@ -1,10 +1,12 @@
 //! The world that deletions happen in: the fleet's own clients.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::delete::{Sent, Trouble, TroubleKind, World};
+use super::mark::Metadata;
 use crate::clock;
 use crate::confirm::Confirmed;
 use crate::exit::chain;
@@ -68,5 +70,24 @@ impl World for RealWorld<'_> {
 
     fn now(&self) -> Timestamp {
         clock::now()
+    }
+}
+
+impl Metadata for RealWorld<'_> {
+    async fn look_up(&self, project: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
+        self.volume(project, id).await
+    }
+
+    async fn set(
+        &self,
+        project: &ProjectKey,
+        id: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<(), Trouble> {
+        self.cloud(project)?.set_metadata(id, metadata).await.map_err(|error| trouble(&error))
+    }
+
+    async fn remove(&self, project: &ProjectKey, id: &str, key: &str) -> Result<(), Trouble> {
+        self.cloud(project)?.delete_metadata(id, key).await.map_err(|error| trouble(&error))
     }
 }

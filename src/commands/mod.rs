@@ -4,6 +4,7 @@ pub mod completions;
 pub mod context;
 pub mod doctor;
 pub mod exec;
+pub mod journal;
 pub mod list;
 pub mod new;
 pub mod orphans;

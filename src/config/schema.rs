@@ -48,6 +48,13 @@ const PARALLEL: usize = 8;
 /// More deletions at once than Cinder's workers take are only queued there.
 const PARALLEL_BOUNDS: std::ops::RangeInclusive<i64> = 1..=256;
 
+/// More than that, nobody reads line by line.
+const BRAKE_VOLUMES: u64 = 50;
+/// More than any project has.
+const BRAKE_VOLUMES_BOUNDS: std::ops::RangeInclusive<i64> = 0..=1_000_000;
+/// Users come and go, but not every fifth one between two looks.
+const BRAKE_PERCENT: u64 = 20;
+
 /// What of this machine the file's meaning depends on.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
@@ -193,6 +200,10 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
     let rules = OrphanRules {
         min_age: reader.parsed("min_age", problems, values::duration).map_or(MIN_AGE, Spanned::into_inner),
         parallel: reader.integer("parallel", PARALLEL_BOUNDS, problems).unwrap_or(PARALLEL),
+        brake_volumes: reader
+            .integer("brake_volumes", BRAKE_VOLUMES_BOUNDS, problems)
+            .unwrap_or(BRAKE_VOLUMES),
+        brake_percent: reader.integer("brake_percent", 0..=100, problems).unwrap_or(BRAKE_PERCENT),
     };
     reader.finish(problems);
     rules

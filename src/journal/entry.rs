@@ -7,7 +7,7 @@ use crate::apply::delete::{Evidence, Outcome};
 use crate::exit::Exit;
 use crate::hub::HubName;
 use crate::observed::{Project, Volume};
-use crate::plan::orphans::{Deletions, Planned};
+use crate::plan::orphans::{Decided, Deletions, Planned};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,16 +69,9 @@ pub struct Who {
 /// A volume of a run's plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedVolume {
-    /// Cinder's id.
-    pub id: String,
-    /// Cinder's name.
-    pub name: String,
-    /// The project it is in.
-    pub project: Project,
-    /// Its size.
-    pub size_gib: u64,
-    /// When Cinder made it.
-    pub created_at: Option<Timestamp>,
+    /// The volume as it was when that was decided.
+    #[serde(flatten)]
+    pub decided: Decided,
     /// Whom it was made for, where its metadata tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
@@ -87,19 +80,11 @@ pub struct PlannedVolume {
 impl PlannedVolume {
     /// All of a plan.
     pub fn all(deletions: &Deletions) -> Vec<Self> {
-        deletions.volumes().iter().map(Self::of).collect()
-    }
-
-    fn of(planned: &Planned) -> Self {
-        let volume = planned.volume();
-        Self {
-            id: volume.id.clone(),
-            name: volume.name.clone(),
-            project: planned.project().clone(),
-            size_gib: volume.size_gib,
-            created_at: volume.created_at,
+        let of = |planned: &Planned| Self {
+            decided: Decided::from(planned),
             made_for: planned.made_for().map(str::to_owned),
-        }
+        };
+        deletions.volumes().iter().map(of).collect()
     }
 }
 

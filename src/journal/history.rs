@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::apply::delete::Outcome;
-use crate::observed::Project;
+use crate::apply::delete::{Evidence, Outcome};
+use crate::plan::orphans::Decided;
 
-use super::{Begin, End, Entry, Line};
+use super::{Begin, DeletingEntry, End, Entry, Line};
 
 /// All that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,11 +21,12 @@ pub struct History {
 }
 
 /// A line that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Its number, from 1.
     pub line: usize,
     /// It is the last one and has no end: a power cut, or a full disk. What it was going to say was not done yet.
+    #[serde(rename = "half")]
     pub is_half: bool,
     /// Why.
     pub reason: String,
@@ -61,16 +63,15 @@ pub struct RunHistory {
 pub struct VolumeHistory {
     /// Cinder's id.
     pub id: String,
-    /// Cinder's name; empty where no line that can be read tells.
-    pub name: String,
-    /// Its size; 0 where no line that can be read tells.
-    pub size_gib: u64,
-    /// The project it is in; none where no line that can be read tells.
-    pub project: Option<Project>,
+    /// The volume as it was when its deletion was decided, or about to be sent; none where no line that can be read
+    /// tells.
+    pub decided: Option<Decided>,
     /// Whom it was made for.
     pub made_for: Option<String>,
     /// When its deletion was about to be sent, the last time.
     pub deleting_at: Option<Timestamp>,
+    /// What that rests on.
+    pub evidence: Option<Evidence>,
     /// What became of it, with when that was known, and whether a later run found it out.
     pub over: Option<(Timestamp, Outcome, bool)>,
 }
@@ -90,11 +91,10 @@ impl VolumeHistory {
     fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            name: String::new(),
-            size_gib: 0,
-            project: None,
+            decided: None,
             made_for: None,
             deleting_at: None,
+            evidence: None,
             over: None,
         }
     }
@@ -187,19 +187,18 @@ impl History {
         match entry {
             Entry::Begin(begin) => {
                 for planned in &begin.volumes {
-                    let volume = RunHistory::volume(&mut run.volumes, places, place, &planned.id);
-                    volume.name.clone_from(&planned.name);
-                    volume.size_gib = planned.size_gib;
-                    volume.project = Some(planned.project.clone());
+                    let id = &planned.decided.volume.id;
+                    let volume = RunHistory::volume(&mut run.volumes, places, place, id);
+                    volume.decided = Some(planned.decided.clone());
                     volume.made_for.clone_from(&planned.made_for);
                 }
                 run.begin = Some(begin);
             }
             Entry::Deleting(deleting) => {
                 let volume = RunHistory::volume(&mut run.volumes, places, place, &deleting.volume.id);
-                volume.name = deleting.volume.name;
-                volume.size_gib = deleting.volume.size_gib;
-                volume.project = Some(deleting.project);
+                let DeletingEntry { project, volume: seen, evidence } = deleting;
+                volume.evidence = Some(evidence);
+                volume.decided.get_or_insert(Decided { project, volume: seen });
                 volume.deleting_at = Some(at);
                 volume.over = None;
             }

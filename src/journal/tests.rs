@@ -88,7 +88,7 @@ async fn a_run_is_written_down_and_read_again() {
     assert_eq!((told.id.as_str(), told.end.is_none(), told.counts()), (run.id(), true, (1, 1, 1)));
     assert_eq!(told.volumes[1].fate(), Fate::Unknown);
     assert_eq!(told.volumes[2].fate(), Fate::NotDone);
-    assert_eq!(told.volumes[2].project.as_ref().unwrap().name, "alpha");
+    assert_eq!(told.volumes[2].decided.as_ref().unwrap().project.name, "alpha");
     let begin = told.begin.as_ref().unwrap();
     assert_eq!((begin.confirmed.as_str(), begin.by.process), ("3@alpha", std::process::id()));
     assert_eq!((begin.volumes.len(), begin.hubs.len()), (3, 2));

@@ -5,7 +5,9 @@
 
 mod claim_name;
 mod decided;
+pub mod keep;
 mod marks;
+mod quarantine;
 mod references;
 mod rule;
 
@@ -31,6 +33,7 @@ use crate::observed::{
 
 pub use self::decided::{Decided, Dropped};
 pub use self::marks::MadeFor;
+pub use self::quarantine::{Marking, SINCE, still_to_mark};
 pub use self::references::Index;
 use self::references::References;
 use self::rule::Scene;

@@ -20,7 +20,7 @@ pub(super) fn longer(pause: Duration, asked_for: Option<Duration>) -> Duration {
 }
 
 /// A read, tried again where the server put it off or failed.
-pub(super) async fn read<T, F: Future<Output = Result<T, Trouble>>>(
+pub(in crate::apply) async fn read<T, F: Future<Output = Result<T, Trouble>>>(
     limits: &Limits,
     ask: impl Fn() -> F,
 ) -> Result<T, Trouble> {

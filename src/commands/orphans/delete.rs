@@ -1,15 +1,16 @@
 //! `fleet orphans --delete`: what is done once the orphans are known.
 
-use super::{Args, shown, terminal_width};
+use super::resume::Resumed;
+use super::{Args, confirm, shown, text};
 use crate::apply::delete::{self, Limits, Summary, Terms};
 use crate::apply::world::RealWorld;
 use crate::cli::Format;
-use crate::commands::context::{Context, tell, tell_unseen};
+use crate::commands::context::{Context, tell, tell_unseen, terminal_width};
 use crate::confirm::Confirmed;
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
 use crate::journal::{Journal, RunRecord};
-use crate::plan::orphans::Deletions;
+use crate::plan::orphans::{Deletions, OrphanPlan};
 use crate::report::Progress;
 use crate::report::orphans::{self as report, Look};
 
@@ -18,22 +19,28 @@ pub(super) async fn run(
     args: &Args,
     context: &Context,
     fleet: &Fleet,
+    plan: &OrphanPlan<'_>,
     deletions: &Deletions,
     world: &RealWorld<'_>,
+    resumed: Option<Resumed>,
 ) -> Result<Exit, Failure> {
-    let confirmed = Confirmed::by_flag(deletions, args.confirm);
     // With --confirm, the one JSON document that is written is about what was done.
     match args.format {
         Format::Table => {
-            shown(|out| report::deletions(out, deletions, Look { width: terminal_width(), all: false }))?;
+            let look = Look { width: terminal_width(), all: false };
+            shown(|out| report::deletions(out, deletions, look))?;
+            if confirm::is_shown_elsewhere(args) {
+                tell(&text(|out| report::deletions(out, deletions, look))?);
+            }
         }
         Format::Json if !args.confirm => shown(|out| report::deletions_json(out, deletions))?,
         Format::Json if deletions.is_empty() => shown(|out| report::summary_json(out, &Summary::default()))?,
         Format::Json => {}
     }
-    let Some(confirmed) = confirmed else {
-        return if deletions.is_empty() { Ok(Exit::Done) } else { Err(unconfirmed(deletions)) };
-    };
+    if deletions.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let confirmed = confirm::ask(args, context, &fleet.orphans, plan, deletions).await?;
     // A hub that was declared meanwhile has not been asked.
     if context.fleet()? != *fleet {
         return Err(Failure {
@@ -42,18 +49,15 @@ pub(super) async fn run(
             hint: Some("run it again".to_owned()),
         });
     }
-    let journal = Journal::open(fleet).await?;
-    let run = journal.begin(fleet, deletions, confirmed.how(), Vec::new()).await?;
+    let Some(resumed) = resumed else {
+        let journal = Journal::open(fleet).await?;
+        let run = journal.begin(fleet, deletions, confirmed.how(), Vec::new()).await?;
+        return carry_out(args, context, fleet, world, deletions, &confirmed, &run).await;
+    };
+    let run = resumed.journal.begin(fleet, deletions, confirmed.how(), resumed.runs.clone()).await?;
+    // Only now: what is left of them is in the plan of a run that is written down.
+    resumed.end(Some(run.id())).await?;
     carry_out(args, context, fleet, world, deletions, &confirmed, &run).await
-}
-
-fn unconfirmed(deletions: &Deletions) -> Failure {
-    let total = deletions.total();
-    Failure {
-        exit: Exit::Unconfirmed,
-        problems: vec![format!("{} volumes, {} GiB, would be deleted for good", total.volumes, total.gib)],
-        hint: Some("look at each of them above; then: fleet orphans --delete --confirm".to_owned()),
-    }
 }
 
 async fn carry_out(

@@ -20,7 +20,7 @@ pub(crate) fn hours_ago(hours: i64) -> Timestamp {
 }
 
 pub(crate) fn rules() -> OrphanRules {
-    OrphanRules { min_age: Duration::from_hours(24), parallel: 4 }
+    OrphanRules { min_age: Duration::from_hours(24), parallel: 4, brake_volumes: 50, brake_percent: 20 }
 }
 
 pub(crate) fn hub(name: &str) -> HubName {

@@ -65,6 +65,14 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// Changing the metadata of one volume.
+    #[error("cannot change the metadata of volume {id}")]
+    Metadata {
+        /// The volume.
+        id: String,
+        /// Why.
+        source: Cause,
+    },
     /// Asking to delete one volume.
     #[error("cannot delete volume {id}")]
     Delete {
@@ -176,6 +184,7 @@ impl Error {
             | Self::Volumes { source, .. }
             | Self::Snapshots { source, .. }
             | Self::Volume { source, .. }
+            | Self::Metadata { source, .. }
             | Self::Delete { source, .. } => Some(source),
         }
     }
