@@ -29,6 +29,8 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each shows the help of its own arguments")]
 pub enum Command {
     New(commands::new::Args),
+    Up(commands::up::Args),
+    Down(commands::down::Args),
     List(commands::list::Args),
     Status(commands::status::Args),
     Exec(commands::exec::Args),

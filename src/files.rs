@@ -35,16 +35,36 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
 }
 
 fn replace_inner(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let directory = parent(path);
+    let scratch = scratch(path, bytes, mode)?;
+    scratch.persist(path).map_err(|error| error.error)?;
+    settle(path)
+}
+
+/// Makes a file as [`replace`] does, where there is none yet: one that is there is left as it is, also if somebody else
+/// made it a moment ago, and that is an error (`AlreadyExists`).
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    let create = || {
+        let scratch = scratch(path, bytes, mode)?;
+        scratch.persist_noclobber(path).map_err(|error| error.error)?;
+        settle(path)
+    };
+    create().map_err(|source| Error::new("write", path, source))
+}
+
+/// A file beside another, with everything in it and on the disk.
+fn scratch(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     // In the same directory, because a rename is atomic only within one file system.
-    let mut scratch = tempfile::Builder::new().prefix(".fleet-").tempfile_in(directory)?;
+    let mut scratch = tempfile::Builder::new().prefix(".fleet-").tempfile_in(parent(path))?;
     scratch.write_all(bytes)?;
     keep_owner(path, scratch.as_file());
     scratch.as_file().set_permissions(Permissions::from_mode(mode))?;
     scratch.as_file().sync_all()?;
-    scratch.persist(path).map_err(|error| error.error)?;
-    // Without this the rename itself can be lost in a power cut.
-    File::open(directory)?.sync_all()
+    Ok(scratch)
+}
+
+/// Without this the rename itself can be lost in a power cut.
+fn settle(path: &Path) -> io::Result<()> {
+    File::open(parent(path))?.sync_all()
 }
 
 /// Gives the new file the old one's owner, so that root can edit a user's file without taking it away. Best
@@ -115,6 +135,20 @@ mod tests {
         // Compared while the old one is held open, because a free inode's number is used again.
         assert_ne!(held.metadata().unwrap().ino(), std::fs::metadata(&path).unwrap().ino());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_made_only_where_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        create(&path, b"one", 0o600).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(create(&path, b"two", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert_eq!(create(&link, b"two", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -176,6 +176,8 @@ pub struct OrphanRules {
     pub brake_volumes: u64,
     /// The same for a larger share of a project's volumes.
     pub brake_percent: u64,
+    /// How long a plan may be applied after it was saved.
+    pub plan_expires: Duration,
 }
 
 /// A fleet: what `fleet.toml` declares.

@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM: told to everything that is under way, so that it can end in good order.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -7,6 +9,20 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     asked: watch::Receiver<bool>,
+    /// How many have something to put in order before fleet ends.
+    holds: Arc<watch::Sender<usize>>,
+}
+
+/// While this is there, [`Interrupt::or`] goes on with what was asked.
+#[derive(Debug)]
+pub struct Hold {
+    holds: Arc<watch::Sender<usize>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.holds.send_modify(|holds| *holds -= 1);
+    }
 }
 
 impl Interrupt {
@@ -27,13 +43,13 @@ impl Interrupt {
             // The sender lives as long as the process: a closed channel must not look like an answer.
             std::future::pending::<()>().await;
         });
-        Ok(Self { asked })
+        Ok(Self { asked, holds: Arc::default() })
     }
 
     /// One that the caller decides about.
     pub fn manual() -> (watch::Sender<bool>, Self) {
         let (tell, asked) = watch::channel(false);
-        (tell, Self { asked })
+        (tell, Self { asked, holds: Arc::default() })
     }
 
     /// The same answer, for those who look at it themselves.
@@ -46,11 +62,62 @@ impl Interrupt {
         *self.asked.borrow()
     }
 
+    /// For somebody who stops by himself when it is asked for, and needs a moment for it: a command that runs in a sandbox
+    /// has to be ended there.
+    pub fn hold(&self) -> Hold {
+        self.holds.send_modify(|holds| *holds += 1);
+        Hold { holds: Arc::clone(&self.holds) }
+    }
+
+    /// What something comes to; `None` where fleet is to stop before, and then as soon as nobody [holds](Self::hold) it.
+    pub async fn or<T>(&self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(something);
+        tokio::select! {
+            value = &mut something => return Some(value),
+            () = self.asked() => {}
+        }
+        let mut holds = self.holds.subscribe();
+        tokio::select! {
+            _ = something => {}
+            _ = holds.wait_for(|holds| *holds == 0) => {}
+        }
+        None
+    }
+
     /// Waits until it is asked for; for ever if it never is.
     pub async fn asked(&self) {
         let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_stopped_is_waited_for_only_while_somebody_holds_it() {
+        let (tell, interrupt) = Interrupt::manual();
+        assert_eq!(interrupt.or(async { 1 }).await, Some(1));
+        let second = Duration::from_secs(1);
+        let began = tokio::time::Instant::now();
+        let asking = interrupt.or(async {
+            let hold = interrupt.hold();
+            tokio::time::sleep(3 * second).await;
+            drop(hold);
+            std::future::pending::<()>().await;
+        });
+        let stopping = async {
+            tokio::time::sleep(second).await;
+            tell.send_replace(true);
+        };
+        assert_eq!(tokio::join!(asking, stopping).0, None);
+        assert_eq!(began.elapsed(), 3 * second);
+        assert_eq!(interrupt.or(std::future::pending::<()>()).await, None);
+        assert_eq!(began.elapsed(), 3 * second);
     }
 }

@@ -21,6 +21,7 @@ pub mod observed;
 pub mod plan;
 pub mod report;
 pub mod sandbox;
+pub mod saved_plan;
 pub mod secret;
 pub mod systems;
 pub mod text;

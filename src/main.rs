@@ -5,7 +5,9 @@ use clap::error::ErrorKind;
 
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
-use fleet::commands::{completions, doctor, exec, journal, list, new, orphans, pvc, rm, shell, status};
+use fleet::commands::{
+    completions, doctor, down, exec, journal, list, new, orphans, pvc, rm, shell, status, up,
+};
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
 use fleet::report;
@@ -37,6 +39,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context { config: cli.config, interrupt };
     match cli.command {
         Command::New(args) => new::run(&args, &context).await,
+        Command::Up(args) => up::run(&args, &context).await,
+        Command::Down(args) => down::run(&args, &context).await,
         Command::List(args) => list::run(&args, &context),
         Command::Status(args) => status::run(&args, &context).await,
         Command::Exec(args) => exec::run(&args, &context).await,

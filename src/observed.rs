@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::hub::HubName;
+use crate::sandbox::Part;
 
 /// An `OpenStack` project, known by what its token says and never by a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,12 +107,14 @@ pub struct ClaimRef {
 }
 
 /// A `PersistentVolumeClaim` of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its id in the cluster: what the volume that was made for it is named after (`pvc-<uid>`).
+    pub uid: String,
     /// The `JupyterHub` user it was made for: kubespawner's `hub.jupyter.org/username` label or annotation, else what
     /// follows `claim-` in its name; `None` for claims of no user.
     pub user: Option<String>,
@@ -185,7 +188,9 @@ pub struct ClusterVolumes {
     pub hub: HubName,
     /// All of its PVs, in every phase.
     pub persistent_volumes: Vec<PersistentVolume>,
-    /// Set where the hub was taken out of the fleet: then these are the PVs that its cluster had at that time.
+    /// All of its claims, of every namespace: one whose PV was deleted by hand still speaks for its user's data.
+    pub claims: Vec<Claim>,
+    /// Set where the hub was taken out of the fleet: then this is what its cluster had at that time.
     pub removed_at: Option<Timestamp>,
 }
 
@@ -239,6 +244,62 @@ impl<T> Answer<T> {
     }
 }
 
+/// A sandbox's container, as the engine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The engine's id.
+    pub id: String,
+    /// The hub that it is labelled with.
+    pub hub: HubName,
+    /// Its state.
+    pub state: SandboxState,
+    /// The id of the image that it was made of.
+    pub image: String,
+    /// The fingerprint of the specification that it was made from.
+    pub fingerprint: String,
+}
+
+/// A container's state, in Docker's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxState {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen by `docker pause`.
+    Paused,
+    /// Between two starts.
+    Restarting,
+    /// Ended.
+    Exited,
+    /// Being removed.
+    Removing,
+    /// Could not be removed.
+    Dead,
+}
+
+impl SandboxState {
+    /// Docker's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl std::fmt::Display for SandboxState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// How a sandbox stands to what `fleet.toml` asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SandboxLook {
@@ -246,8 +307,8 @@ pub struct SandboxLook {
     pub state: Option<&'static str>,
     /// Whether commands can run in it.
     pub running: bool,
-    /// Whether it was made from another specification than the one that `fleet.toml` asks for now.
-    pub drifted: bool,
+    /// The parts in which it is not what `fleet.toml` asks for now.
+    pub drift: Vec<Part>,
 }
 
 /// How far a request to the API server got.
@@ -307,4 +368,7 @@ pub struct Tombstone {
     pub removed_at: Timestamp,
     /// The PVs that its cluster had then.
     pub persistent_volumes: Vec<PersistentVolume>,
+    /// The claims that its cluster had then.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
 }

@@ -1,6 +1,7 @@
 //! What is remembered of a hub that was taken out of the fleet: the volumes that its cluster used then.
 //!
-//! Taking a hub out of `fleet.toml` does not end its cluster. Without the stone, all its users' volumes would look
+//! The directory is not hidden, so that whoever moves the states with `mv jhubs/*` takes it along, and it has a name that no
+//! hub can have. Taking a hub out of `fleet.toml` does not end its cluster. Without the stone, all its users' volumes would look
 //! orphaned from that moment on.
 
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{Fleet, HubName};
-use crate::observed::{PersistentVolume, Tombstone};
+use crate::observed::{Claim, PersistentVolume, Tombstone};
 
 fn directory(fleet: &Fleet) -> PathBuf {
-    fleet.state_dir.join(".tombstones")
+    fleet.state_dir.join("_fleet/tombstones")
 }
 
 /// Where a hub's stone is.
@@ -23,8 +24,9 @@ pub fn path_of(fleet: &Fleet, hub: &HubName) -> PathBuf {
 pub fn set(fleet: &Fleet, mut stone: Tombstone) -> Result<(), Failure> {
     if let Some(earlier) = of(fleet, &stone.hub)? {
         stone.removed_at = stone.removed_at.min(earlier.removed_at);
-        let more = not_in(earlier, &stone.persistent_volumes);
-        stone.persistent_volumes.extend(more);
+        let (volumes, claims) = not_in(earlier, &stone.persistent_volumes, &stone.claims);
+        stone.persistent_volumes.extend(volumes);
+        stone.claims.extend(claims);
     }
     let failed = |error| Failure::failed(&error);
     files::private_dir(&directory(fleet)).map_err(failed)?;
@@ -33,11 +35,17 @@ pub fn set(fleet: &Fleet, mut stone: Tombstone) -> Result<(), Failure> {
 }
 
 /// What a stone remembers and a cluster does not have.
-pub fn not_in(stone: Tombstone, cluster: &[PersistentVolume]) -> Vec<PersistentVolume> {
+pub fn not_in(
+    stone: Tombstone,
+    volumes: &[PersistentVolume],
+    claims: &[Claim],
+) -> (Vec<PersistentVolume>, Vec<Claim>) {
+    let Tombstone { hub: _, removed_at: _, persistent_volumes: mut old_volumes, claims: mut old_claims } =
+        stone;
     let same = |a: &PersistentVolume, b: &PersistentVolume| a.name == b.name && a.volume_ids == b.volume_ids;
-    let mut remembered = stone.persistent_volumes;
-    remembered.retain(|old| !cluster.iter().any(|pv| same(pv, old)));
-    remembered
+    old_volumes.retain(|old| !volumes.iter().any(|pv| same(pv, old)));
+    old_claims.retain(|old| !claims.iter().any(|claim| claim.uid == old.uid));
+    (old_volumes, old_claims)
 }
 
 /// Takes one away, if there is one.

@@ -52,7 +52,9 @@ need_engine() {
     as_root systemctl start docker > "$log" 2>&1 || true
   else
     # Without systemd nothing watches a service, so it is simply started; the log and the process are then ours to find.
-    as_root setsid nohup dockerd > "$log" 2>&1 < /dev/null 9>&- &
+    # `exec`, so that the process whose id is kept is the engine and not a shell that waits for it.
+    { if [ "$(id -u)" = 0 ]; then exec setsid nohup dockerd; else exec sudo -n setsid nohup dockerd; fi; } \
+      > "$log" 2>&1 < /dev/null 9>&- &
     echo "$!" > "$state/dockerd.pid"
   fi
   local _ pid

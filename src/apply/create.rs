@@ -17,7 +17,7 @@ use crate::observed::Project;
 use crate::report::duration;
 use crate::sandbox::{Owner, SandboxSpec};
 use crate::systems::docker::{self, Engine};
-use crate::systems::kube::{Cluster, Kind};
+use crate::systems::kube::{self, Cluster, Kind};
 use crate::systems::kubeconfig;
 use crate::systems::openstack::Cloud;
 use crate::systems::ssh::{self, HostKey};
@@ -79,26 +79,36 @@ pub enum Event<'a> {
 pub struct Creation<'a> {
     /// The engine.
     pub engine: &'a Engine,
-    /// The fleet as it will be with the hub.
+    /// The fleet, with the hub.
     pub fleet: &'a Fleet,
     /// The hub, with what it inherits.
     pub hub: &'a Hub,
-    /// What is written into fleet.toml.
-    pub new: &'a NewHub,
     /// The fingerprint that the master must show, where the operator knows it.
     pub host_key: Option<&'a str>,
+    /// The id of the sandbox that this one takes the place of.
+    pub replaces: Option<&'a str>,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
 }
 
-/// Makes the hub, or leaves nothing behind.
-pub async fn create(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
+/// Makes a hub that fleet.toml does not have and writes it in there, or leaves nothing behind.
+pub async fn create(
+    creation: &Creation<'_>,
+    new: &NewHub,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Failure> {
     let mut undo = Undo::default();
     let mut at = Step::HostKey;
-    let made = tokio::select! {
-        made = steps(creation, &mut undo, &mut at, tell) => made,
-        () = creation.interrupt.asked() => Err(Failure::interrupted()),
+    let steps = async {
+        let key = pin(creation, tell).await?;
+        steps(creation, &key, &mut undo, &mut at, tell).await?;
+        at = Step::Declare;
+        tell(Event::Begin(at));
+        declare(creation, new, tell).await
     };
+    // On the heap: it holds the state of every client.
+    let made = creation.interrupt.or(Box::pin(steps)).await;
+    let made = made.unwrap_or_else(|| Err(Failure::interrupted()));
     let Err(mut failure) = made else { return Ok(()) };
     for problem in &mut failure.problems {
         *problem = format!("hub {}: cannot {at}: {problem}", creation.hub.name);
@@ -109,32 +119,32 @@ pub async fn create(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) ->
 
 async fn steps(
     creation: &Creation<'_>,
+    key: &HostKey,
     undo: &mut Undo,
     at: &mut Step,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let Creation { engine, fleet, hub, new, host_key, interrupt } = creation;
+    let Creation { engine, fleet, hub, host_key: _, replaces, interrupt } = creation;
     let mut begin = |step, tell: &mut dyn FnMut(Event<'_>)| {
         *at = step;
         tell(Event::Begin(step));
     };
 
-    begin(Step::HostKey, tell);
-    let key = pin(fleet, hub, *host_key).await?;
-    tell(Event::HostKey(&key));
-
     begin(Step::State, tell);
-    let owner = make_state(fleet, hub, &key, undo)?;
+    let owner = make_state(fleet, hub, key, undo)?;
 
     begin(Step::Kubeconfig, tell);
     if hub.kubeconfig().exists() {
         check_kubeconfig(&hub.kubeconfig())?;
         tell(Event::KubeconfigKept(&hub.kubeconfig()));
     } else {
-        fetch_kubeconfig(fleet, hub, &key, owner, undo).await?;
+        fetch_kubeconfig(fleet, hub, key, owner, undo).await?;
     }
 
     begin(Step::Sandbox, tell);
+    if let Some(old) = replaces {
+        engine.remove(old).await?;
+    }
     let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner)).await?;
     engine.start(&id).await?;
 
@@ -144,8 +154,36 @@ async fn steps(
     begin(Step::Credentials, tell);
     let project = try_credentials(engine, fleet, hub, interrupt).await?;
     tell(Event::Project(&project));
+    Ok(())
+}
 
-    begin(Step::Declare, tell);
+/// Makes what is missing of a hub that fleet.toml has. What was made stays where a later step fails: the sandbox goes on
+/// trying, and the next run goes on from there.
+pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
+    let mut at = Step::HostKey;
+    let mut undo = Undo::default();
+    let steps = async {
+        // A master that was pinned need not be there for its sandbox to be made again.
+        let key = match pinned(creation.hub) {
+            Some(key) => key,
+            None => pin(creation, tell).await?,
+        };
+        steps(creation, &key, &mut undo, &mut at, tell).await
+    };
+    Box::pin(steps).await.map_err(|mut failure| {
+        for problem in &mut failure.problems {
+            *problem = format!("cannot {at}: {problem}");
+        }
+        failure
+    })
+}
+
+async fn declare(
+    creation: &Creation<'_>,
+    new: &NewHub,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Failure> {
+    let (fleet, hub) = (creation.fleet, creation.hub);
     let stone = stone_of(fleet, hub).await?;
     config::add_hub(&fleet.path, new)?;
     match stone {
@@ -172,16 +210,31 @@ async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
     let Some(stone) = tombstone::of(fleet, &hub.name)? else { return Ok(Stone::None) };
     let asked = async {
         let limit = fleet.timeouts.kubernetes;
-        Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?.persistent_volumes().await
+        let cluster = Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?;
+        Ok::<_, kube::Error>((cluster.persistent_volumes().await?, cluster.claims().await?))
     };
-    let has = asked.await.map_err(|error| Failure::failed(&error))?;
+    let (volumes, claims) = asked.await.map_err(|error| Failure::failed(&error))?;
     // One that remembers nothing says nothing of which cluster it was.
-    let superseded = !stone.persistent_volumes.is_empty() && tombstone::not_in(stone, &has).is_empty();
+    let says_nothing = stone.persistent_volumes.is_empty();
+    let (more_volumes, more_claims) = tombstone::not_in(stone, &volumes, &claims);
+    let superseded = !says_nothing && more_volumes.is_empty() && more_claims.is_empty();
     Ok(if superseded { Stone::Superseded } else { Stone::StillNeeded })
 }
 
+/// The host key that was pinned for the address that the hub has now.
+fn pinned(hub: &Hub) -> Option<HostKey> {
+    HostKey::from_known_hosts(&std::fs::read_to_string(hub.known_hosts()).ok()?, hub.ip, hub.ssh.port)
+}
+
 /// The master's host key, if it is the one that is demanded or was pinned before.
-async fn pin(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
+async fn pin(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<HostKey, Failure> {
+    tell(Event::Begin(Step::HostKey));
+    let key = shown_key(creation.fleet, creation.hub, creation.host_key).await?;
+    tell(Event::HostKey(&key));
+    Ok(key)
+}
+
+async fn shown_key(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
     let key =
         ssh::host_key(hub.ip, hub.ssh.port, fleet.timeouts.ssh).await.map_err(|error| ssh_failure(&error))?;
     if let Some(demanded) = demanded
@@ -274,7 +327,12 @@ async fn fetch_kubeconfig(
 }
 
 /// Waits until `/readyz` answers through the tunnel.
-async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) -> Result<(), Failure> {
+pub(super) async fn wait_for_tunnel(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    id: &str,
+) -> Result<(), Failure> {
     let limit = fleet.timeouts.tunnel;
     let deadline = Instant::now() + limit;
     loop {

@@ -58,8 +58,8 @@ const ATTEMPTS: usize = 4;
 
 /// What deletion needs of the world. The real one is made of the clients; tests simulate one.
 pub trait World: Sync {
-    /// The PVs of every hub of the fleet, asked for now. The error names every hub that did not answer in full.
-    fn persistent_volumes(&self) -> impl Future<Output = Result<Vec<ClusterVolumes>, Vec<Unseen>>> + Send;
+    /// The PVs and claims of every hub of the fleet, asked for now. The error names every hub that did not answer in full.
+    fn volumes_used(&self) -> impl Future<Output = Result<Vec<ClusterVolumes>, Vec<Unseen>>> + Send;
 
     /// All snapshots of a project, asked for now.
     fn snapshots(&self, project: &ProjectKey) -> impl Future<Output = Result<Vec<Snapshot>, Trouble>> + Send;
@@ -422,7 +422,7 @@ impl<'p, W: World, R: Record> Run<'_, 'p, W, R> {
             if self.halted.get().is_some() {
                 return Err(());
             }
-            let clusters = self.world.persistent_volumes().await;
+            let clusters = self.world.volumes_used().await;
             clusters
                 .and_then(|clusters| SecondLook::new(clusters, self.deletions.hubs()))
                 .map_err(|silent| self.halt(Halt::Silent(silent)))

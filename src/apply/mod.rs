@@ -3,4 +3,5 @@
 pub mod create;
 pub mod delete;
 pub mod mark;
+pub mod reconcile;
 pub mod world;

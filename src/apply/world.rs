@@ -47,8 +47,8 @@ fn trouble(error: &Error) -> Trouble {
 }
 
 impl World for RealWorld<'_> {
-    async fn persistent_volumes(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
-        let (seen, unseen) = self.clusters.persistent_volumes().await;
+    async fn volumes_used(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
+        let (seen, unseen) = self.clusters.volumes_used().await;
         if unseen.is_empty() { Ok(seen) } else { Err(unseen) }
     }
 

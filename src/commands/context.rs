@@ -37,6 +37,11 @@ impl Context {
             }
         })
     }
+
+    /// What something comes to, unless the user stops fleet before.
+    pub async fn unless_interrupted<T>(&self, something: impl Future<Output = T>) -> Result<T, Failure> {
+        self.interrupt.or(something).await.ok_or_else(Failure::interrupted)
+    }
 }
 
 /// An engine that is not there is a matter of configuration: nothing was tried yet.

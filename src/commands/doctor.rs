@@ -107,7 +107,7 @@ async fn images(engine: &Engine, fleet: &Fleet, findings: &mut Vec<Finding>) -> 
     images.sort_unstable();
     images.dedup();
     for image in images {
-        if !engine.has_image(image).await? {
+        if engine.image_id(image).await?.is_none() {
             findings.push(Finding::error(
                 format!("the engine has no image {image}"),
                 format!("docker pull {image}, or build fleet's own: docker build -t {image} images/sandbox"),

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod context;
 pub mod doctor;
+pub mod down;
 pub mod exec;
 pub mod journal;
 pub mod list;
@@ -12,3 +13,4 @@ pub mod pvc;
 pub mod rm;
 pub mod shell;
 pub mod status;
+pub mod up;

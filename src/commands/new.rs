@@ -98,7 +98,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("there is a container {container} already"))
             .hint(format!("remove it (`docker rm -f {container}`), or choose another name")));
     }
-    if !engine.has_image(&hub.image).await? {
+    if engine.image_id(&hub.image).await?.is_none() {
         return Err(Failure::usage(format!("the engine has no image {}", hub.image)).hint(format!(
             "docker pull {0}, or build fleet's own: docker build -t {0} images/sandbox",
             hub.image
@@ -109,11 +109,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         engine: &engine,
         fleet: &fleet,
         hub: &hub,
-        new: &new,
         host_key: args.host_key.as_deref(),
+        replaces: None,
         interrupt: &context.interrupt,
     };
-    create(&creation, &mut |event| show(&progress, &hub, &event)).await?;
+    create(&creation, &new, &mut |event| show(&progress, &hub, &event)).await?;
     drop(progress);
     tell(&format!("hub {} is up: fleet exec --hub {0} kubectl get nodes\n", hub.name));
     Ok(Exit::Done)

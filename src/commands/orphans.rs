@@ -1,18 +1,22 @@
 //! `fleet orphans`: volumes that nothing uses any more, found and, when it is confirmed, deleted.
 
+mod apply;
 mod confirm;
 mod delete;
 mod keep;
 mod mark;
 mod resume;
+mod save;
 mod unended;
+
+use std::path::PathBuf;
 
 use std::time::Duration;
 
+use self::delete::Wanted;
 use self::resume::Resumed;
 use super::context::{Context, print, tell, tell_unseen, terminal_width, written};
 use crate::apply::world::RealWorld;
-use crate::cli::Format;
 use crate::config::values;
 use crate::exit::{Exit, Failure};
 use crate::observe::{Sandboxes, look_at_volumes};
@@ -31,7 +35,8 @@ use crate::text::count;
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  fleet orphans\n  fleet orphans --all\n  fleet orphans --format json | jq '.projects'\n  fleet orphans \
 --delete                what would be deleted; exits 4\n  fleet orphans --delete --confirm      delete it, by id, after a second look at \
-each\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
+each\n  fleet orphans --save plan.json --report out.html\n  fleet orphans --apply plan.json --confirm   delete what is in the plan and \
+still an orphan\n  fleet orphans --format csv > volumes.csv\n\nExit status: 0 done; 1 a deletion failed; 3 cannot tell, nothing was deleted; 4 confirmation is missing."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
 pub struct Args {
@@ -39,36 +44,76 @@ pub struct Args {
     action: Option<keep::Action>,
 
     /// Delete the orphans: shows the plan, and asks for --confirm, or at a terminal for what is to be typed
-    #[arg(long, group = "deed")]
+    #[arg(long, group = "deletion")]
     delete: bool,
 
-    /// Settle deletions that were cut off by a crash, and go on with what is left of them: like --delete
-    #[arg(long, group = "deed")]
+    /// Delete what is in a saved plan and is found once more, unchanged: shows it, and asks like --delete
+    #[arg(long, value_name = "FILE", group = "deletion")]
+    apply: Option<PathBuf>,
+
+    /// Settle deletions that were cut off by a crash, and go on with what is left of them: asks like --delete
+    #[arg(long, group = "deletion")]
     resume: bool,
 
     /// Yes, delete them
-    #[arg(long, requires = "deed")]
+    #[arg(long, requires = "deletion")]
     confirm: bool,
 
     /// Delete so many at most. Needed where they are more than usual (see the brake in fleet.toml)
-    #[arg(long, value_name = "N", requires = "deed")]
+    #[arg(long, value_name = "N", requires = "deletion")]
     max: Option<u64>,
-
-    /// Mark orphans with the time of this run (fleet.orphan-since), and take the mark off what is no orphan any more
-    #[arg(long, conflicts_with = "deed")]
-    mark: bool,
 
     /// Delete only what --mark has marked for so long: 7d, say
     #[arg(long, value_name = "TIME", requires = "delete", value_parser = values::duration)]
     marked_for: Option<Duration>,
 
+    /// Mark orphans with the time of this run (fleet.orphan-since), and take the mark off what is no orphan any more
+    #[arg(long, conflicts_with_all = ["deletion", "file"])]
+    mark: bool,
+
+    /// Save what would be deleted, to be looked through and applied later
+    #[arg(long, value_name = "FILE", group = "file", conflicts_with = "deletion")]
+    save: Option<PathBuf>,
+
+    /// Write a page to look through and to share
+    #[arg(long, value_name = "FILE", group = "file")]
+    report: Option<PathBuf>,
+
+    /// Write --save and --report over a file that is there
+    #[arg(long, requires = "file")]
+    overwrite: bool,
+
     /// Show every volume with its class and the evidence, not the orphans alone
     #[arg(long)]
     all: bool,
 
-    /// How to write it
+    /// How to write it; csv is for the report alone
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+}
+
+/// How it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A table, for eyes.
+    Table,
+    /// JSON, for programs.
+    Json,
+    /// CSV, for spreadsheets.
+    Csv,
+}
+
+impl Args {
+    /// What the command line itself does not show to be wrong. Asked first: a scan takes its time.
+    fn check(&self) -> Result<(), Failure> {
+        let other = self.delete || self.resume || self.mark || self.apply.is_some() || self.save.is_some();
+        if self.format == Format::Csv && other {
+            let problem =
+                "--format csv is for the report alone, not for --delete, --apply, --resume, --mark or --save";
+            return Err(Failure::usage(problem).hint("take --format json"));
+        }
+        save::check(self)
+    }
 }
 
 /// Finds them, and deletes them if that is confirmed.
@@ -76,7 +121,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(action) = &args.action {
         return keep::run(action, context).await;
     }
+    args.check()?;
     let fleet = context.fleet()?;
+    let saved = args.apply.as_deref().map(|path| apply::read(path, &fleet)).transpose()?;
     let mut resumed = None;
     if args.resume {
         resumed = Resumed::find(&fleet).await?;
@@ -91,12 +138,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking all projects for their volumes, then all hubs for their PVs", 0);
     let looking = look_at_volumes(&engine, &fleet, &sandboxes, &context.interrupt);
-    let (view, clouds, clusters) = tokio::select! {
-        seen = looking => seen?,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let (view, clouds, clusters) = context.unless_interrupted(looking).await??;
     drop(progress);
     let plan = plan(&view, &fleet.orphans);
+    save::report(args, &fleet, &plan)?;
     let world = RealWorld::new(&clusters, &clouds);
     let mut all_settled = true;
     if let Some(resumed) = &mut resumed {
@@ -107,8 +152,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Err(unseen) => {
             show(args, &plan)?;
             tell("cannot tell what is orphaned, because not everybody answered; nothing is deleted\n");
-            // The table has said which; the JSON says it where nobody reads along.
-            if args.format == Format::Json {
+            // The table has said which; the others say it where nobody reads along.
+            if args.format != Format::Table {
                 tell_unseen(unseen);
             }
             return Ok(Exit::CannotTell);
@@ -120,6 +165,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         return resume::go_on(args, context, &fleet, &plan, &deletions, &world, resumed).await;
     }
+    if let Some(saved) = saved {
+        return apply::run(args, context, &fleet, &saved, &plan, &deletions, &world).await;
+    }
+    if let Some(path) = &args.save {
+        return save::run(args, path, &fleet, &view, &plan, &deletions);
+    }
     if let (true, Ok(marking)) = (args.mark, plan.marking()) {
         return mark::run(args, context, &fleet, &marking, &world).await;
     }
@@ -128,7 +179,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let deletions = ripe(args, &plan, deletions);
-    delete::run(args, context, &fleet, &plan, &deletions, &world, None).await
+    let wanted = Wanted { plan: &plan, deletions: &deletions, dropped: None, resumed: None };
+    delete::run(args, context, &fleet, wanted, &world).await
 }
 
 /// With `--marked-for`, what has been marked for so long.
@@ -156,6 +208,7 @@ fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<Strin
 fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
     match args.format {
         Format::Json => shown(|out| report::json(out, plan)),
+        Format::Csv => shown(|out| report::csv(out, plan)),
         Format::Table => {
             shown(|out| report::table(out, plan, Look { width: terminal_width(), all: args.all }))
         }

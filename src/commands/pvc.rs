@@ -1,13 +1,14 @@
 //! `fleet pvc`: every claim of every hub.
 
 use serde::Serialize;
+use tokio::sync::SetOnce;
 
 use super::context::{Context, print, print_json, tell_unseen};
 use crate::cli::Format;
 use crate::clock;
 use crate::config;
 use crate::exit::{Exit, Failure};
-use crate::hub::HubName;
+use crate::hub::{Fleet, Hub, HubName};
 use crate::observe::{ClaimRow, Sandboxes, look_at_claims};
 use crate::observed::Unseen;
 use crate::report::{Progress, Table, age, gib};
@@ -31,6 +32,9 @@ pub struct Args {
     format: Format,
 }
 
+/// What hubs say, and what could not be seen.
+type Claims = (Vec<(HubName, Vec<ClaimRow>)>, Vec<Unseen>);
+
 #[derive(Serialize)]
 struct Row<'a> {
     hub: &'a HubName,
@@ -48,13 +52,8 @@ struct Report<'a> {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
     let hubs = config::resolve(&fleet, &args.hubs)?;
-    let engine = context.engine(&fleet).await?;
-    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking hubs for their claims", 0);
-    let (seen, unseen) = tokio::select! {
-        answer = look_at_claims(&fleet, &sandboxes, &hubs) => answer,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let (seen, unseen) = context.unless_interrupted(look(context, &fleet, &hubs)).await??;
     drop(progress);
     let rows = seen.iter().flat_map(|(hub, rows)| rows.iter().map(move |row| Row { hub, row }));
     match args.format {
@@ -63,6 +62,26 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     tell_unseen(&unseen);
     Ok(if unseen.is_empty() { Exit::Done } else { Exit::CannotTell })
+}
+
+/// Asks the hubs, and the engine meanwhile for what stands in their way.
+async fn look(context: &Context, fleet: &Fleet, hubs: &[&Hub]) -> Result<Claims, Failure> {
+    let sandboxes = SetOnce::new();
+    let look_at_engine = async {
+        let engine = context.engine(fleet).await?;
+        let found = Sandboxes::look(&engine, fleet).await?;
+        // Nobody else sets it.
+        let _ = sandboxes.set(found);
+        Ok::<(), Failure>(())
+    };
+    let asking = look_at_claims(fleet, &sandboxes, hubs);
+    tokio::pin!(asking);
+    tokio::select! {
+        biased;
+        answer = &mut asking => return Ok(answer),
+        looked = look_at_engine => looked?,
+    }
+    Ok(asking.await)
 }
 
 fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {

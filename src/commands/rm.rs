@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Clusters, Sandboxes};
-use crate::observed::{PersistentVolume, Tombstone, Unseen};
+use crate::observed::{ClusterVolumes, Subject, Tombstone, Unseen};
 use crate::tombstone;
 
 /// Take a hub out of the fleet: its sandbox goes, its state directory stays
@@ -56,10 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let used = tokio::select! {
-        used = used_volumes(&fleet, &sandboxes, hub) => used,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let used = context.unless_interrupted(used_volumes(&fleet, &sandboxes, hub)).await?;
     let used = match used {
         Ok(used) => Some(used),
         Err(_) if args.gone => None,
@@ -68,8 +65,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     // The stone first: whatever happens from here on, the volumes are remembered.
     // Also where there are none yet: the cluster may go on, and make some.
     if let Some(used) = used {
-        let count = used.len();
-        let stone = Tombstone { hub: hub.name.clone(), removed_at: clock::now(), persistent_volumes: used };
+        let ClusterVolumes { hub: name, persistent_volumes, claims, removed_at: _ } = used;
+        let count = persistent_volumes.len();
+        let stone = Tombstone { hub: name, removed_at: clock::now(), persistent_volumes, claims };
         tombstone::set(&fleet, stone)?;
         tell(&format!(
             "{count} volumes that its cluster uses are remembered in {}; they, and volumes made from now on, are no orphans until \
@@ -94,17 +92,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The PVs of the hub's cluster that refer to volumes.
-async fn used_volumes(
-    fleet: &Fleet,
-    sandboxes: &Sandboxes,
-    hub: &Hub,
-) -> Result<Vec<PersistentVolume>, Unseen> {
-    let (seen, unseen) = Clusters::of_hubs(fleet, sandboxes, &[hub]).await.persistent_volumes().await;
+/// The PVs and claims of the hub's cluster.
+async fn used_volumes(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<ClusterVolumes, Unseen> {
+    let (seen, unseen) = Clusters::of_hubs(fleet, sandboxes, &[hub]).await.volumes_used().await;
     match (seen.into_iter().next(), unseen.into_iter().next()) {
-        (Some(cluster), _) => Ok(cluster.persistent_volumes),
+        (Some(cluster), _) => Ok(cluster),
         (None, Some(unseen)) => Err(unseen),
-        (None, None) => Ok(Vec::new()),
+        // One is asked, and it answers or it does not.
+        (None, None) => Err(Unseen {
+            subject: Subject::Hub(hub.name.clone()),
+            reason: "it was not asked".to_owned(),
+            hint: None,
+        }),
     }
 }
 

@@ -78,10 +78,7 @@ pub(super) async fn examine(
     let progress = Progress::new("asking hubs", hubs.len());
     let looking =
         look_at_hubs(engine, fleet, &sandboxes, hubs, depth, &context.interrupt, || progress.done_one());
-    let looks = tokio::select! {
-        looks = looking => looks,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let looks = context.unless_interrupted(looking).await?;
     drop(progress);
     let now = clock::now();
     let diagnosed = hubs.iter().zip(looks).map(|(hub, look)| {

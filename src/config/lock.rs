@@ -42,14 +42,14 @@ pub(super) fn take(edited: &Path, patience: Duration) -> Result<Lock, Failure> {
     }
 }
 
-/// The right to make a hub of that name. Of two processes that make one at once, the one that fails would take away what the
-/// other has made, so it is not waited for: the second is told.
+/// The right to make or change a hub of that name. Of two processes that make one at once, the one that fails would take
+/// away what the other has made, so it is not waited for: the second is told.
 pub fn lock_hub(fleet: &Fleet, hub: &HubName) -> Result<Lock, Failure> {
-    let path = lock_path(&fleet.path.with_file_name(format!("{hub}.new")));
+    let path = lock_path(&fleet.path.with_file_name(format!("{hub}.hub")));
     match attempt(&path) {
         Ok(Some(file)) => Ok(Lock { path, _file: file }),
         Ok(None) => {
-            let mut failure = Failure::usage(format!("hub {hub} is being made by {} already", holder(&path)));
+            let mut failure = Failure::usage(format!("hub {hub} is being worked on by {}", holder(&path)));
             failure.exit = Exit::Failed;
             Err(failure)
         }

@@ -45,6 +45,8 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 const MIN_AGE: Duration = Duration::from_hours(24);
 const PARALLEL: usize = 8;
+/// Long enough to have a plan reviewed by somebody who works in another part of the day.
+const PLAN_EXPIRES: Duration = Duration::from_hours(24);
 /// More deletions at once than Cinder's workers take are only queued there.
 const PARALLEL_BOUNDS: std::ops::RangeInclusive<i64> = 1..=256;
 
@@ -204,6 +206,9 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
             .integer("brake_volumes", BRAKE_VOLUMES_BOUNDS, problems)
             .unwrap_or(BRAKE_VOLUMES),
         brake_percent: reader.integer("brake_percent", 0..=100, problems).unwrap_or(BRAKE_PERCENT),
+        plan_expires: reader
+            .parsed("plan_expires", problems, values::lifetime)
+            .map_or(PLAN_EXPIRES, Spanned::into_inner),
     };
     reader.finish(problems);
     rules

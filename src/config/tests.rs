@@ -156,7 +156,7 @@ tunnel = 30
 
 [orphans]
 min_age = "-1d"
-
+plan_expires = "0s"
 [[hub]]
 name = "ou23s"
 ip = "149.165.1.2"
@@ -193,6 +193,7 @@ password = "hunter2"
     fleet.toml:15:7: "ssh": "0s" leaves no time at all
     fleet.toml:16:10: "tunnel" must be a string, not a whole number
     fleet.toml:19:11: "min_age": "-1d" is negative
+    fleet.toml:20:16: "plan_expires": "0s" leaves no time at all
     fleet.toml:27:8: the hub on line 22 is named ou23s already
     fleet.toml:28:6: the hub on line 23 has the IP 149.165.1.2 already
     fleet.toml:29:10: "openrc" is empty; give it a value or take the line out

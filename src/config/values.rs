@@ -30,12 +30,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// How long to wait for something: more than nothing, and a day at most.
-pub fn wait(text: &str) -> Result<Duration, String> {
+/// How long something holds: more than nothing.
+pub fn lifetime(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() {
         return Err(format!("{text:?} leaves no time at all"));
     }
+    Ok(duration)
+}
+
+/// How long to wait for something: more than nothing, and a day at most.
+pub fn wait(text: &str) -> Result<Duration, String> {
+    let duration = lifetime(text)?;
     if duration > LONGEST_WAIT {
         return Err(format!("{text:?} is longer than a day"));
     }
@@ -198,6 +204,12 @@ mod tests {
         for text in ["0s", "0h 0m", "25h", "-1s"] {
             assert!(wait(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_lifetime_is_not_nothing() {
+        assert_eq!(lifetime("7d"), Ok(DAY * 7));
+        assert!(lifetime("0s").is_err() && lifetime("soon").is_err());
     }
 
     #[test]

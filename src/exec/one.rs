@@ -85,27 +85,38 @@ pub async fn run(
     };
     let starting = engine.exec(sandbox, &spec);
     tokio::pin!(starting);
-    let mut exec = None;
+    let (mut exec, mut over) = (None, false);
     let following = async {
         let running = starting.as_mut().await?;
         exec = Some(running.id.clone());
         follow(engine, running, output).await
     };
     let stopped = tokio::select! {
-        end = following => return end.unwrap_or_else(End::from),
+        end = following => match end {
+            Ok(end) => return end,
+            // What the engine refused has not begun.
+            Err(error) if error.is_refusal() => return error.into(),
+            // An answer that was lost says nothing of the command.
+            Err(error) => {
+                over = true;
+                error.into()
+            }
+        },
         () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
         () = stop => End::Interrupted,
     };
     let ended = within_limit(async {
         let exec = match exec {
-            Some(exec) => exec,
+            Some(exec) => Some(exec),
+            None if over => None,
             // What has been asked for may start whether or not anybody waits for it, so it is waited for.
             None => match starting.await {
-                Ok(running) => running.id,
-                Err(_) => return Ok(()),
+                Ok(running) => Some(running.id),
+                Err(error) if error.is_refusal() => return Ok(()),
+                Err(_) => None,
             },
         };
-        end_run(engine, sandbox, &mark, &exec).await
+        end_run(engine, sandbox, &mark, exec.as_deref()).await
     });
     match ended.await {
         Ok(()) => stopped,
@@ -118,7 +129,7 @@ pub async fn run(
 
 /// Ends every process that has a mark of [`run_mark`] in its environment. `exec` is the engine's id of the first one.
 pub async fn end(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
-    within_limit(end_run(engine, sandbox, mark, exec)).await
+    within_limit(end_run(engine, sandbox, mark, Some(exec))).await
 }
 
 async fn within_limit(ending: impl Future<Output = Result<(), String>>) -> Result<(), String> {
@@ -147,8 +158,9 @@ async fn follow(
     Ok(End::Exited(engine.exit_status(&running.id).await?))
 }
 
-/// Ends every process of a run. Closing the stream of an exec does not end its process.
-async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
+/// Ends every process of a run. Closing the stream of an exec does not end its process. `exec` is the engine's id of the
+/// first one, where it is known.
+async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: Option<&str>) -> Result<(), String> {
     let spec = ExecSpec { argv: vec![paths::END.to_owned(), mark.to_owned()], ..Default::default() };
     loop {
         let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
@@ -159,6 +171,7 @@ async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Resu
         }
         // The engine answers before it has started the process: what was not there yet to be found is ended in the next
         // round.
+        let Some(exec) = exec else { return Ok(()) };
         if tokio::time::timeout(SETTLE, engine.exit_status(exec)).await.is_ok() {
             return Ok(());
         }
@@ -192,6 +205,7 @@ pub async fn capture(
     let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let began = Instant::now();
+    let _hold = interrupt.hold();
     let end = run(engine, sandbox, &argv, Some(limit), interrupt.asked(), async |stream, bytes| {
         let kept = match stream {
             Stream::Stdout => &mut stdout,

@@ -122,6 +122,15 @@ impl Journal {
         RunRecord { journal: self, id: run.to_owned() }
     }
 
+    /// Runs of others have ended: settled with nothing left to do, or in the hands of another one.
+    pub async fn end_all(&self, runs: &[String], resumed_by: Option<&str>) -> Result<(), Failure> {
+        for run in runs {
+            let end = End { exit: None, resumed_by: resumed_by.map(str::to_owned) };
+            self.go_on(run).append(Entry::End(end)).await.map_err(cannot_write_down)?;
+        }
+        Ok(())
+    }
+
     /// Ready once the line is on the disk.
     async fn append(&self, line: &Line) -> Result<(), String> {
         let gone = || format!("cannot write {}: its writer has ended", self.path.display());
@@ -154,12 +163,6 @@ impl RunRecord<'_> {
     /// The run has ended.
     pub async fn end(&self, exit: Exit) -> Result<(), Failure> {
         self.append(Entry::End(End::with(exit))).await.map_err(cannot_write_down)
-    }
-
-    /// The run has ended in another one's hands.
-    pub async fn end_by(&self, resumed_by: Option<&str>) -> Result<(), Failure> {
-        let end = End { exit: None, resumed_by: resumed_by.map(str::to_owned) };
-        self.append(Entry::End(end)).await.map_err(cannot_write_down)
     }
 
     /// What became of a volume, found out later.

@@ -7,13 +7,18 @@ use futures_util::future::join_all;
 use super::Sandboxes;
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
-use crate::observed::{Claim, ClusterVolumes, Subject, Tombstone, Unseen};
+use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Subject, Tombstone, Unseen};
 use crate::systems::kube::{Cluster, Error, Kind};
 use crate::systems::ssh::HostKey;
 
 /// A client for a hub's cluster. Nothing is asked yet, but what must be on this machine is there.
 pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<Cluster, Unseen> {
     sandboxes.running(fleet, hub)?;
+    through_tunnel(fleet, hub).await
+}
+
+/// The same without a look at the engine: where there is no sandbox, nothing answers.
+pub(super) async fn through_tunnel(fleet: &Fleet, hub: &Hub) -> Result<Cluster, Unseen> {
     if pinned_elsewhere(hub) {
         return Err(Unseen {
             subject: Subject::Hub(hub.name.clone()),
@@ -97,17 +102,19 @@ impl Clusters {
         (seen, missing)
     }
 
-    /// All PVs of every cluster, in every phase; those that are remembered too.
-    pub async fn persistent_volumes(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
-        let (seen, missing) = self.ask(async |cluster| cluster.persistent_volumes().await).await;
-        let live = seen.into_iter().map(|(hub, persistent_volumes)| ClusterVolumes {
+    /// All PVs of every cluster, in every phase, and all claims; those that are remembered too.
+    pub async fn volumes_used(&self) -> (Vec<ClusterVolumes>, Vec<Unseen>) {
+        let (seen, missing) = self.ask(used).await;
+        let live = seen.into_iter().map(|(hub, (persistent_volumes, claims))| ClusterVolumes {
             hub,
             persistent_volumes,
+            claims,
             removed_at: None,
         });
         let remembered = self.remembered.iter().map(|stone| ClusterVolumes {
             hub: stone.hub.clone(),
             persistent_volumes: stone.persistent_volumes.clone(),
+            claims: stone.claims.clone(),
             removed_at: Some(stone.removed_at),
         });
         (live.chain(remembered).collect(), missing)
@@ -129,41 +136,8 @@ impl Clusters {
     }
 }
 
-/// All claims of the chosen hubs, with the volume id of each PV, in the order of the hubs.
-pub async fn look_at_claims(
-    fleet: &Fleet,
-    sandboxes: &Sandboxes,
-    hubs: &[&Hub],
-) -> (Vec<(HubName, Vec<ClaimRow>)>, Vec<Unseen>) {
-    let asked = join_all(hubs.iter().map(|hub| async {
-        let cluster = cluster_of(fleet, sandboxes, hub).await?;
-        let both = tokio::try_join!(cluster.claims(), cluster.persistent_volumes());
-        let (claims, volumes) = both.map_err(|error| unseen(&hub.name, &error))?;
-        let mut ids: BTreeMap<String, Vec<String>> =
-            volumes.into_iter().map(|volume| (volume.name, volume.volume_ids)).collect();
-        let rows = claims.into_iter().map(|claim| {
-            let ids = claim.volume_name.as_ref().and_then(|name| ids.remove(name)).unwrap_or_default();
-            ClaimRow { claim, volume_id: ids.into_iter().next() }
-        });
-        Ok((hub.name.clone(), rows.collect()))
-    }))
-    .await;
-    let (mut seen, mut missing) = (Vec::new(), Vec::new());
-    for answer in asked {
-        match answer {
-            Ok(answer) => seen.push(answer),
-            Err(one) => missing.push(one),
-        }
-    }
-    (seen, missing)
-}
-
-/// A claim with the Cinder volume that it leads to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct ClaimRow {
-    /// The claim.
-    #[serde(flatten)]
-    pub claim: Claim,
-    /// The id of the volume behind its PV.
-    pub volume_id: Option<String>,
+/// What a cluster says of the volumes that it uses. One list after the other: they share a connection that is open, and a
+/// second one would take longer to make.
+pub(super) async fn used(cluster: &Cluster) -> Result<(Vec<PersistentVolume>, Vec<Claim>), Error> {
+    Ok((cluster.persistent_volumes().await?, cluster.claims().await?))
 }

@@ -11,10 +11,10 @@ use super::volumes::credentials_unseen;
 use crate::exec::{End, capture};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
-use crate::observed::{Answer, Claim, Credentials, HubLook, Node, SandboxLook, Tunnel};
+use crate::observed::{Answer, Claim, Credentials, HubLook, Node, Sandbox, SandboxLook, Tunnel};
 use crate::sandbox::{Owner, SandboxSpec};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::{Engine, Sandbox};
+use crate::systems::docker::Engine;
 use crate::systems::kube::{Cluster, Error, Kind};
 use crate::systems::openstack::Cloud;
 
@@ -63,9 +63,11 @@ async fn look_at_hub(
         sandbox: SandboxLook {
             state: found.map(|sandbox| sandbox.state.as_str()),
             running: running.is_some(),
-            drifted: match (found, owner) {
-                (Some(sandbox), Some(owner)) => sandbox.spec != SandboxSpec::new(fleet, hub, owner).hash(),
-                _ => false,
+            drift: match (found, owner) {
+                (Some(sandbox), Some(owner)) => {
+                    SandboxSpec::new(fleet, hub, owner).drift_from(&sandbox.fingerprint)
+                }
+                _ => Vec::new(),
             },
         },
         openrc: hub.openrc.clone(),

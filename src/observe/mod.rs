@@ -1,12 +1,14 @@
 //! Asks hubs and projects, side by side, and returns what was seen with what could not be seen as data.
 
+mod claims;
 mod clusters;
 mod hubs;
 mod openrc;
 mod sandboxes;
 mod volumes;
 
-pub use clusters::{ClaimRow, Clusters, look_at_claims};
+pub use claims::{ClaimRow, look_at_claims};
+pub use clusters::Clusters;
 pub use hubs::{Depth, look_at_hubs};
 pub use openrc::{OpenrcLook, look_at_openrc};
 pub use sandboxes::Sandboxes;

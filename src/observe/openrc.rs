@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use crate::exec::{End, capture};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
-use crate::observed::{Subject, Unseen};
+use crate::observed::{Sandbox, Subject, Unseen};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::{Engine, Sandbox};
+use crate::systems::docker::Engine;
 
 /// What was seen of an openrc.
 #[derive(Debug, Clone)]

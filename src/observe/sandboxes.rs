@@ -1,8 +1,8 @@
 //! The sandboxes that an engine has for a fleet.
 
 use crate::hub::{Fleet, Hub, HubName};
-use crate::observed::{Subject, Unseen};
-use crate::systems::docker::{Engine, Error, Sandbox, SandboxState};
+use crate::observed::{Sandbox, SandboxState, Subject, Unseen};
+use crate::systems::docker::{Engine, Error};
 
 /// A fleet's sandboxes, in one look at the engine.
 #[derive(Debug, Clone, Default)]
@@ -37,20 +37,16 @@ impl Sandboxes {
         match self.of(&hub.name) {
             None => Err(unseen(
                 format!("it has no sandbox: there is no container {container}"),
-                format!(
-                    "cut its [[hub]] from fleet.toml and make it again at once: `fleet new --name {} ...`; its state directory \
-                         stays, and so does its kubeconfig",
-                    hub.name
-                ),
+                format!("fleet up {}", hub.name),
             )),
             Some(sandbox) => match sandbox.state {
                 SandboxState::Running => Ok(sandbox),
                 SandboxState::Paused => {
-                    Err(unseen("its sandbox is paused".to_owned(), format!("docker unpause {container}")))
+                    Err(unseen("its sandbox is paused".to_owned(), format!("fleet up {}", hub.name)))
                 }
                 state => Err(unseen(
                     format!("its sandbox is not running ({state})"),
-                    format!("docker start {container}"),
+                    format!("fleet up {}", hub.name),
                 )),
             },
         }

@@ -11,9 +11,9 @@ use crate::clock;
 use crate::exit::{Failure, chain};
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
-use crate::observed::{ProjectKey, ProjectVolumes, Subject, Unseen, VolumeView};
+use crate::observed::{ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::{Engine, Sandbox};
+use crate::systems::docker::Engine;
 use crate::systems::openstack::{Cloud, Error};
 use crate::tombstone;
 
@@ -170,7 +170,7 @@ pub async fn look_at_volumes(
     let ((clouds, projects, mut unseen, missing), ()) = tokio::join!(ask_projects, clusters.warm_up());
     unseen.extend(missing);
     unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
-    let (seen, missing) = clusters.persistent_volumes().await;
+    let (seen, missing) = clusters.volumes_used().await;
     // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
     for one in missing {
         if !unseen.contains(&one) {

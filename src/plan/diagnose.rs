@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::observed::{Answer, HubLook, Tunnel, Unseen};
+use crate::sandbox::Part;
 
 /// Credentials that end within this are worth a word: new ones take an operator a moment, and users' volumes cannot be
 /// attached without them.
@@ -88,13 +89,10 @@ pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) ->
             format!("fleet exec --hub {hub} kubectl describe node {}", not_ready[0]),
         ));
     }
-    if look.sandbox.drifted {
+    if !look.sandbox.drift.is_empty() {
         findings.push(Finding::warning(
-            "its sandbox was made from other settings than fleet.toml has now",
-            format!(
-                "make it again when nobody works in it: `fleet rm {hub}`, then `fleet new --name {hub} ...`; \
-                     its state directory stays"
-            ),
+            format!("its sandbox is not what fleet.toml asks for now: {}", parts(&look.sandbox.drift)),
+            format!("make it again when nobody works in it: fleet up {hub}"),
         ));
     }
     if !look.lacks.is_empty() {
@@ -105,6 +103,11 @@ pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) ->
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+/// `mounts, limits`.
+pub fn parts(drift: &[Part]) -> String {
+    drift.iter().map(Part::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn openrc(look: &HubLook, findings: &mut Vec<Finding>) {

@@ -3,3 +3,5 @@
 pub mod brake;
 pub mod diagnose;
 pub mod orphans;
+pub mod reconcile;
+pub mod saved;

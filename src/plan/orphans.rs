@@ -46,7 +46,7 @@ const LOST_GRACE: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// A PV refers to it.
+    /// A PV or a claim refers to it.
     InUse,
     /// Only PVs that were released refer to it.
     Released,
@@ -144,6 +144,20 @@ pub enum Evidence<'v> {
         claim: Option<&'v ClaimRef>,
         /// How it refers to the volume.
         by: By,
+    },
+    /// A claim that the volume was made for, or that asks for it, and whose PV is not there.
+    Claim {
+        /// The hub whose cluster has the claim.
+        hub: &'v HubName,
+        /// Its namespace.
+        namespace: &'v str,
+        /// Its name.
+        name: &'v str,
+        /// Its phase.
+        phase: &'v str,
+        /// The PV that it asks for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        volume_name: Option<&'v str>,
     },
     /// A piece of the volume's metadata.
     Metadata {

@@ -1,6 +1,8 @@
 //! The report on orphans: what every volume is, what would be deleted, and what was.
 
+mod csv;
 mod document;
+mod page;
 
 #[cfg(test)]
 mod tests;
@@ -9,8 +11,10 @@ use std::io::{self, Write};
 
 use crate::apply::delete::{Event, Outcome, Step, Summary};
 use crate::observed::{ClaimRef, Unseen};
-use crate::plan::orphans::{By, Class, Deletions, Evidence, Judged, OrphanPlan, Planned, Total};
+use crate::plan::orphans::{By, Class, Deletions, Dropped, Evidence, Judged, OrphanPlan, Planned, Total};
 
+pub use self::csv::csv;
+pub use self::page::page;
 use super::{Table, age};
 use crate::text::{clean, count, or_dash};
 
@@ -67,8 +71,23 @@ pub fn deletions(out: &mut impl Write, deletions: &Deletions, look: Look) -> io:
 }
 
 /// The same for scripts.
-pub fn deletions_json(out: &mut impl Write, deletions: &Deletions) -> io::Result<()> {
-    document::write(out, deletions)
+pub fn deletions_json(
+    out: &mut impl Write,
+    deletions: &Deletions,
+    dropped: Option<&[Dropped]>,
+) -> io::Result<()> {
+    document::write(out, &document::deletions(deletions, dropped))
+}
+
+/// One line about a volume of a saved plan that is not deleted.
+pub fn dropped(dropped: &Dropped) -> String {
+    let Dropped { decided, now: _, reason } = dropped;
+    let volume = &decided.volume;
+    let text = format!(
+        "dropped out {} ({}, {} GiB, project {}): {reason}",
+        volume.id, volume.name, volume.size_gib, decided.project.name
+    );
+    clean(&text).into_owned()
 }
 
 /// One line about something that happened, where it is worth one.
@@ -110,8 +129,12 @@ pub fn summary(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
 }
 
 /// The same for scripts.
-pub fn summary_json(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
-    document::write(out, &document::summary(summary))
+pub fn summary_json(
+    out: &mut impl Write,
+    summary: &Summary<'_>,
+    dropped: Option<&[Dropped]>,
+) -> io::Result<()> {
+    document::write(out, &document::summary(summary, dropped))
 }
 
 /// What the counts of a summary are called.
@@ -259,11 +282,12 @@ fn claim(claim: &ClaimRef) -> String {
 }
 
 fn evidence(judged: &Judged<'_>) -> String {
-    let parts: Vec<String> = judged.verdict.evidence.iter().map(one).collect();
+    let parts: Vec<String> = judged.verdict.evidence.iter().map(evidence_text).collect();
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
 }
 
-fn one(evidence: &Evidence<'_>) -> String {
+/// A piece of evidence, in words.
+fn evidence_text(evidence: &Evidence<'_>) -> String {
     match evidence {
         Evidence::PersistentVolume { hub, name, phase, reclaim_policy, claim: of, by } => {
             let by = match by {
@@ -272,6 +296,9 @@ fn one(evidence: &Evidence<'_>) -> String {
             };
             let of = of.map_or_else(String::new, |of| format!(" of {}", claim(of)));
             format!("PV {name} on {hub}{of}, {phase}, {reclaim_policy}, by {by}")
+        }
+        Evidence::Claim { hub, namespace, name, phase, .. } => {
+            format!("claim {namespace}/{name} on {hub}, {phase}, without a PV")
         }
         Evidence::Metadata { key, value } => format!("{key}={value}"),
         Evidence::Status { status } => format!("status {status}"),

@@ -1,4 +1,4 @@
-//! The specification of a sandbox, and the hash by which drift from it is seen.
+//! The specification of a sandbox, and the fingerprint by which drift from it is seen.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::hub::{Fleet, Hub};
+use crate::hub::{Fleet, Hub, SandboxSettings};
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
 pub mod paths {
@@ -38,7 +38,7 @@ pub mod labels {
     pub const HUB: &str = "fleet.hub";
     /// The version of this scheme of labels and mounts.
     pub const SCHEMA: &str = "fleet.schema";
-    /// The hash of the specification that it was made from.
+    /// The fingerprint of the specification that it was made from.
     pub const SPEC: &str = "fleet.spec";
 }
 
@@ -112,6 +112,12 @@ pub struct SandboxSpec {
 impl SandboxSpec {
     /// The sandbox that `fleet.toml` asks for.
     pub fn new(fleet: &Fleet, hub: &Hub, owner: Owner) -> Self {
+        let SandboxSettings { memory, pids, network } = &fleet.sandbox;
+        Self::of(&fleet.name, hub, owner, *memory, *pids, network.clone())
+    }
+
+    /// The sandbox of a hub in a fleet of that name.
+    pub fn of(fleet: &str, hub: &Hub, owner: Owner, memory: u64, pids: u32, network: Option<String>) -> Self {
         let name = hub.name.as_str();
         let key = format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key));
         let env = BTreeMap::from([
@@ -144,16 +150,16 @@ impl SandboxSpec {
             bind(hub.tunnel_dir(), paths::TUNNEL.to_owned(), false),
         ];
         Self {
-            container: fleet.container_of(&hub.name),
-            fleet: fleet.name.clone(),
+            container: format!("{fleet}-{name}"),
+            fleet: fleet.to_owned(),
             hub: name.to_owned(),
             image: hub.image.clone(),
             owner,
             env,
             mounts,
-            memory: fleet.sandbox.memory,
-            pids: fleet.sandbox.pids,
-            network: fleet.sandbox.network.clone(),
+            memory,
+            pids,
+            network,
             programs: [
                 Payload { name: "run", text: include_str!("run.sh") },
                 Payload { name: "end", text: include_str!("end.sh") },
@@ -169,14 +175,35 @@ impl SandboxSpec {
             .to_vec()
     }
 
-    /// The hash that the container is labelled with. Two specs have one hash exactly when they ask for the same.
-    pub fn hash(&self) -> String {
-        // Serialising a struct of strings and numbers cannot fail.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(&text).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    /// What the container is labelled with: a hash of each part, so that drift can be told by its name. Two specs have one
+    /// fingerprint exactly when they ask for the same.
+    pub fn fingerprint(&self) -> String {
+        let Self { container, fleet, hub, image, owner, env, mounts, memory, pids, network, programs } = self;
+        [
+            (Part::Name, digest(&(container, fleet, hub))),
+            (Part::Image, digest(image)),
+            (Part::Owner, digest(owner)),
+            (Part::Environment, digest(env)),
+            (Part::Mounts, digest(mounts)),
+            (Part::Limits, digest(&(memory, pids))),
+            (Part::Network, digest(network)),
+            (Part::Programs, digest(programs)),
+        ]
+        .map(|(part, hash)| format!("{part}:{hash}"))
+        .join(" ")
+    }
+
+    /// The parts in which a container that carries this fingerprint is not what is asked for. Without any part's name in
+    /// it, it is of another version of fleet, and nobody knows.
+    pub fn drift_from(&self, fingerprint: &str) -> Vec<Part> {
+        let wanted = self.fingerprint();
+        Part::ALL
+            .into_iter()
+            .filter(|part| {
+                let of = |text: &str| text.split(' ').find_map(|one| hash_of(one, *part).map(str::to_owned));
+                of(&wanted) != of(fingerprint)
+            })
+            .collect()
     }
 
     /// The labels that the container carries.
@@ -185,11 +212,133 @@ impl SandboxSpec {
             (labels::FLEET, self.fleet.clone()),
             (labels::HUB, self.hub.clone()),
             (labels::SCHEMA, SCHEMA.to_owned()),
-            (labels::SPEC, self.hash()),
+            (labels::SPEC, self.fingerprint()),
         ])
     }
 }
 
+/// What a sandbox's specification consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The names of the container, its fleet and its hub.
+    Name,
+    /// The image.
+    Image,
+    /// Who it runs as.
+    Owner,
+    /// Its environment: the master's address, how to reach it.
+    Environment,
+    /// What is mounted.
+    Mounts,
+    /// Memory and processes.
+    Limits,
+    /// The engine's network.
+    Network,
+    /// What fleet brings along: another version of fleet has others.
+    Programs,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Image,
+        Self::Owner,
+        Self::Environment,
+        Self::Mounts,
+        Self::Limits,
+        Self::Network,
+        Self::Programs,
+    ];
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Name => "name",
+            Self::Image => "image",
+            Self::Owner => "owner",
+            Self::Environment => "environment",
+            Self::Mounts => "mounts",
+            Self::Limits => "limits",
+            Self::Network => "network",
+            Self::Programs => "programs",
+        })
+    }
+}
+
+fn hash_of(entry: &str, part: Part) -> Option<&str> {
+    entry.strip_prefix(&part.to_string())?.strip_prefix(':')
+}
+
+/// Eight bytes of a hash: enough to tell two settings apart, and a label that can be read.
+fn digest(part: &impl Serialize) -> String {
+    // Serialising strings and numbers cannot fail.
+    let text = serde_json::to_vec(part).unwrap_or_default();
+    Sha256::digest(&text).iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "id".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SandboxSpec {
+        SandboxSpec {
+            container: "fleet-a".to_owned(),
+            fleet: "fleet".to_owned(),
+            hub: "a".to_owned(),
+            image: "fleet/sandbox:latest".to_owned(),
+            owner: Owner { uid: 1000, gid: 1000 },
+            env: BTreeMap::from([("IP", "10.0.0.1".to_owned())]),
+            mounts: vec![Mount { source: "/a".into(), target: "/b".to_owned(), read_only: true }],
+            memory: 1 << 30,
+            pids: 512,
+            network: None,
+            programs: [Payload { name: "run", text: "x" }; 3],
+        }
+    }
+
+    #[test]
+    fn drift_is_told_by_the_part_that_differs() {
+        let made = spec().fingerprint();
+        assert_eq!(spec().drift_from(&made), []);
+        let change = |change: fn(&mut SandboxSpec)| {
+            let mut wanted = spec();
+            change(&mut wanted);
+            wanted.drift_from(&made)
+        };
+        assert_eq!(change(|spec| spec.container.push('x')), [Part::Name]);
+        assert_eq!(change(|spec| spec.image.push('x')), [Part::Image]);
+        assert_eq!(change(|spec| spec.owner.gid = 0), [Part::Owner]);
+        assert_eq!(change(|spec| spec.env.clear()), [Part::Environment]);
+        assert_eq!(change(|spec| spec.mounts[0].read_only = false), [Part::Mounts]);
+        assert_eq!(change(|spec| spec.pids = 1), [Part::Limits]);
+        assert_eq!(change(|spec| spec.network = Some("n".to_owned())), [Part::Network]);
+        assert_eq!(change(|spec| spec.programs[1].text = "y"), [Part::Programs]);
+        let both = change(|spec| {
+            spec.memory = 1;
+            spec.env.clear();
+        });
+        assert_eq!(both, [Part::Environment, Part::Limits]);
+    }
+
+    #[test]
+    fn a_container_of_another_version_has_drifted_in_every_part() {
+        for label in ["", "0123456789abcdef", "image: name:"] {
+            assert_eq!(spec().drift_from(label), Part::ALL, "{label:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_and_no_path_is_in_a_fingerprint() {
+        assert!(!spec().fingerprint().contains('/'), "{}", spec().fingerprint());
+    }
 }

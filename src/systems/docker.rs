@@ -21,6 +21,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::io::AsyncWrite;
 
 use crate::hub::HubName;
+use crate::observed::{Sandbox, SandboxState};
 use crate::sandbox::{SandboxSpec, labels, paths, with_operator};
 
 /// Bytes of output that are decoded at once. The engine sends frames of up to 32 KiB.
@@ -75,6 +76,11 @@ impl Error {
         }
     }
 
+    /// Whether the engine itself said no: then nothing was begun.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Error::Request { source, .. } if status_of(source).is_some())
+    }
+
     /// Whether the engine said that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Request { source, .. } if status_of(source) == Some(404))
@@ -97,60 +103,6 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKi
         cause = error.source();
     }
     None
-}
-
-/// A sandbox's container, as the engine has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sandbox {
-    /// The engine's id.
-    pub id: String,
-    /// The hub that it is labelled with.
-    pub hub: HubName,
-    /// Its state.
-    pub state: SandboxState,
-    /// The hash of the specification that it was made from.
-    pub spec: String,
-}
-
-/// A container's state, in Docker's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SandboxState {
-    /// Made, never started.
-    Created,
-    /// Running.
-    Running,
-    /// Frozen by `docker pause`.
-    Paused,
-    /// Between two starts.
-    Restarting,
-    /// Ended.
-    Exited,
-    /// Being removed.
-    Removing,
-    /// Could not be removed.
-    Dead,
-}
-
-impl SandboxState {
-    /// Docker's word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Restarting => "restarting",
-            Self::Exited => "exited",
-            Self::Removing => "removing",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl std::fmt::Display for SandboxState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// What to run in a container.
@@ -241,12 +193,13 @@ impl Engine {
         Ok(found.into_iter().filter_map(as_sandbox).collect())
     }
 
-    /// Whether the engine has an image.
-    pub async fn has_image(&self, image: &str) -> Result<bool, Error> {
+    /// The id of the image of that name, which changes when another one is built or pulled under it; `None` where the
+    /// engine has none.
+    pub async fn image_id(&self, image: &str) -> Result<Option<String>, Error> {
         let asked = self.ask(|| format!("look at image {image}"), self.docker.inspect_image(image)).await;
         match asked {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Ok(found) => Ok(Some(found.id.unwrap_or_default())),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -339,11 +292,22 @@ impl Engine {
         .await
     }
 
+    /// Stops a container. An orderly end first: the tunnel's supervisor closes the connection. It has an init, so this takes
+    /// 0.1 s.
+    pub async fn stop(&self, id: &str) -> Result<(), Error> {
+        let options = StopContainerOptions { t: Some(5), ..Default::default() };
+        self.ask(|| format!("stop container {id}"), self.docker.stop_container(id, Some(options))).await
+    }
+
+    /// Lets a container go on that was paused.
+    pub async fn unpause(&self, id: &str) -> Result<(), Error> {
+        self.ask(|| format!("unpause container {id}"), self.docker.unpause_container(id)).await
+    }
+
     /// Stops a container and removes it. One that is not there any more is as good as removed.
     pub async fn remove(&self, id: &str) -> Result<(), Error> {
-        // An orderly end first: the tunnel's supervisor closes the connection. It has an init, so this takes 0.1 s.
-        let stop = StopContainerOptions { t: Some(5), ..Default::default() };
-        let _ = self.ask(|| format!("stop container {id}"), self.docker.stop_container(id, Some(stop))).await;
+        // One that cannot be stopped, because it is paused say, is removed all the same.
+        let _ = self.stop(id).await;
         let options = RemoveContainerOptions { force: true, ..Default::default() };
         match self
             .ask(|| format!("remove container {id}"), self.docker.remove_container(id, Some(options)))
@@ -428,7 +392,8 @@ fn as_sandbox(summary: ContainerSummary) -> Option<Sandbox> {
     Some(Sandbox {
         id: summary.id?,
         hub: HubName::new(found.get(labels::HUB)?).ok()?,
-        spec: found.get(labels::SPEC).cloned().unwrap_or_default(),
+        image: summary.image_id.unwrap_or_default(),
+        fingerprint: found.get(labels::SPEC).cloned().unwrap_or_default(),
         state: match summary.state? {
             ContainerSummaryStateEnum::RUNNING => SandboxState::Running,
             ContainerSummaryStateEnum::PAUSED => SandboxState::Paused,

@@ -103,7 +103,7 @@ fn a_stopped_sandbox_a_missing_image_and_a_stranger_are_told_each_with_what_to_d
     let container = fleet.container("ou23s");
     docker(&["stop", "-t", "2", &container]);
     let run = fleet.run(&["doctor"]).exits(1);
-    finds(&run, "ou23s", "error: its sandbox is not running (exited)", &format!("docker start {container}"));
+    finds(&run, "ou23s", "error: its sandbox is not running (exited)", "fleet up ou23s");
     let good = fleet.toml();
     fleet.write("fleet.toml", &good.replace("[sandbox]\n", "[sandbox]\nimage = \"no/such:image\"\n"));
     let run = fleet.run(&["doctor"]).exits(1);

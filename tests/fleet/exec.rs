@@ -162,7 +162,7 @@ fn a_stopped_sandbox_is_named_with_what_to_do_and_the_others_results_are_there()
     for hub in hubs().into_iter().filter(|hub| *hub != "pyaos") {
         assert_eq!(run.lines_of(hub), ["here"]);
     }
-    run.says("its sandbox is not running (exited)").says(&format!("docker start {container}"));
+    run.says("its sandbox is not running (exited)").says("fleet up ");
 }
 
 #[test]

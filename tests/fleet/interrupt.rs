@@ -133,7 +133,7 @@ fn of_two_that_make_a_hub_of_one_name_at_once_the_second_is_told_and_takes_nothi
     let engine = SlowEngine::of(&fleet, "/containers/create?", Duration::from_secs(2));
     let first = fleet.start(&new(&world().hub("ou23s").ip, &openrc));
     engine.wait();
-    fleet.add(world().hub("ou23s")).exits(1).says("hub ou23s is being made by process ");
+    fleet.add(world().hub("ou23s")).exits(1).says("hub ou23s is being worked on by process ");
     first.end().exits(0);
     fleet.run(&["status"]).exits(0);
     // Both at the very same time: one of them, and only one.
@@ -202,4 +202,39 @@ fn a_look_at_a_master_that_hangs_ends_at_once() {
         ends_after(running, "INT", Duration::from_secs(3));
     }
     assert_eq!(fleet.toml(), before);
+}
+
+#[test]
+fn an_openrc_that_hangs_is_ended_in_the_sandbox_when_fleet_is_stopped() {
+    let _using = using();
+    let fleet = Fleet::with(&["ou23s"]);
+    let sane = fleet.read("openrc-alpha.sh");
+    fleet.write_in_place("openrc-alpha.sh", &format!("sleep 4821\n{sane}"));
+    for command in ["orphans", "status"] {
+        let running = fleet.start(&[command]);
+        eventually("the openrc hangs", Duration::from_secs(30), || is_at_work(&fleet, "sleep 4821"));
+        ends_after(running, "INT", Duration::from_secs(5));
+        assert!(!is_at_work(&fleet, "sleep 4821"), "fleet {command}");
+    }
+}
+
+#[test]
+fn a_command_that_the_engine_never_confirmed_is_ended_all_the_same() {
+    let _using = using();
+    let fleet = Fleet::with(&["ou23s"]);
+    let settings = format!("{}\n[timeouts]\nengine = \"2s\"\n", fleet.toml());
+    fleet.write("fleet.toml", &settings);
+    let _engine = SlowEngine::of(&fleet, "/start HTTP", Duration::from_secs(4));
+    let run = fleet.run(&["exec", "--hub", "ou23s", "sleep", "4822"]).exits(1);
+    assert!(
+        run.stderr.contains("no answer within 2s") || run.stderr.contains("may still be running"),
+        "{}",
+        run.stderr
+    );
+    eventually("it is ended", Duration::from_secs(10), || !is_at_work(&fleet, "sleep 4822"));
+}
+
+/// Whether a command runs in the sandbox of ou23s.
+fn is_at_work(fleet: &Fleet, command: &str) -> bool {
+    fleet.processes("ou23s").iter().any(|line| line.trim_start().starts_with(command))
 }

@@ -1,5 +1,6 @@
 //! Every command of fleet against real parts: a Docker engine, SSH servers, Kubernetes API servers, Keystone, Cinder and
-//! Nova. `scripts/test` starts them; without them every test here fails and says so.
+//! Nova. `scripts/test` starts them; without them every test here fails and says so, except those whose names begin with
+//! `standin_`: they ask a stand-in, for faults that real parts do not have on demand.
 
 #![allow(
     clippy::expect_used,
@@ -27,5 +28,10 @@ mod pvc;
 mod rm;
 mod secrets;
 mod shell;
+mod standin_deletions;
+mod standin_lists;
+mod standin_real;
+mod standin_retries;
 mod status;
 mod tunnel;
+mod up;

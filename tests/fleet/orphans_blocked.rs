@@ -152,8 +152,7 @@ fn a_hub_whose_sandbox_was_removed_by_hand_blocks_every_deletion_until_the_hint_
         docker(&["rm", "-f", &sandbox()]);
         Undo(move || {
             // As the hint says.
-            fleet.run(&["rm", HUB, "--gone"]).exits(0);
-            fleet.add(hub()).exits(0);
+            fleet.run(&["up", HUB]).exits(0);
         })
     });
 }
@@ -337,6 +336,24 @@ fn a_user_who_may_list_claims_but_not_pvs_blocks_every_deletion() {
 }
 
 #[test]
+fn a_user_who_may_list_pvs_but_not_claims_blocks_every_deletion() {
+    let _breaking = breaking();
+    let narrow = kubeconfig_for("/CN=narrow", "20220101000000Z", "20990101000000Z");
+    let name = "fleet-test-narrow";
+    let _role = Undo(|| {
+        kubectl(hub(), &["delete", "clusterrolebinding,clusterrole", name]);
+    });
+    kubectl(hub(), &["create", "clusterrole", name, "--verb=get,list", "--resource=persistentvolumes"]);
+    kubectl(
+        hub(),
+        &["create", "clusterrolebinding", name, &format!("--clusterrole={name}"), "--user=narrow"],
+    );
+    blocks(&Silent { who: &SILENT, why: "the server answered 403" }, None, || {
+        rewritten(&kubeconfig(), &narrow)
+    });
+}
+
+#[test]
 fn a_hub_that_does_not_know_the_kubeconfigs_user_blocks_every_deletion() {
     let _breaking = breaking();
     let token = "a-token-that-nobody-gave";
@@ -465,7 +482,7 @@ fn a_tombstone_that_does_not_read_blocks_every_deletion() {
     let _breaking = breaking();
     let fleet = breakable();
     let before = all_ids();
-    let stones = fleet.path("jhubs/.tombstones");
+    let stones = fleet.path("jhubs/_fleet/tombstones");
     let made = !stones.exists();
     std::fs::create_dir_all(&stones).unwrap();
     let stone = stones.join("gone.json");
@@ -477,9 +494,9 @@ fn a_tombstone_that_does_not_read_blocks_every_deletion() {
         }
     });
     for stone in [Some("{ \"hub\": \"gone\", \"removed_at\""), Some("[]"), Some(""), None] {
-        let path = fleet.path("jhubs/.tombstones/gone.json");
+        let path = fleet.path("jhubs/_fleet/tombstones/gone.json");
         match stone {
-            Some(text) => fleet.write("jhubs/.tombstones/gone.json", text),
+            Some(text) => fleet.write("jhubs/_fleet/tombstones/gone.json", text),
             // There, and no file.
             None => std::fs::remove_file(&path).and_then(|()| std::fs::create_dir(&path)).unwrap(),
         }

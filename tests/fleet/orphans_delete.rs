@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::volumes::{
     ONLY_ANCIENT, Planted, Report, Wanted, all_answer, all_ids, breakable, cinder, claim_name, hang,
-    make_claim, make_pv, plant, run, text,
+    make_claim, make_pending_claim, make_pv, plant, run, text,
 };
 use crate::common::watched::Watched;
 use crate::common::world::{Undo, docker, eventually};
@@ -41,6 +41,25 @@ fn without(all: &BTreeSet<String>, gone: &[&str]) -> BTreeSet<String> {
 /// Orphans that are deleted in this order, with names that sort so.
 fn in_order(count: u64) -> Vec<Wanted> {
     (0..count).map(|number| Wanted::named(&claim_name(number))).collect()
+}
+
+#[test]
+fn the_volume_of_a_claim_that_has_lost_its_pv_is_kept() {
+    let _breaking = breaking();
+    let fleet = standing();
+    let config = config(fleet, ONLY_ANCIENT);
+    let (uid, _claim) = make_pending_claim(world().hub("pyaos"), "claim-lost-its-pv");
+    // In another project than the hub's: a claim counts wherever it is.
+    let kept = plant("alpha", &[Wanted::named(&format!("pvc-{uid}"))]);
+    let report = Report::of(&run(fleet, &["--config", &config, "orphans", "--format", "json"]).exits(0));
+    let [id] = kept.ids()[..] else { panic!("one") };
+    assert_eq!(report.class(id), "in use");
+    assert_eq!(
+        report.volume(id)["reason"],
+        "hub pyaos: claim jhub/claim-lost-its-pv is there, and its PV is not"
+    );
+    run(fleet, &["--config", &config, "orphans", "--delete", "--confirm"]).exits(0);
+    assert!(cinder("alpha").has(id));
 }
 
 #[test]
@@ -344,7 +363,7 @@ fn a_hub_that_is_taken_out_leaves_its_volumes_kept_until_its_tombstone_is_remove
         // Says no where the hub is back already.
         fleet.add(hub);
     });
-    let stone = fleet.path("jhubs/.tombstones/mvu23s.json");
+    let stone = fleet.path("jhubs/_fleet/tombstones/mvu23s.json");
     let ancient = plant("alpha", &in_order(2));
     let [orphan, used] = ancient.ids()[..] else { panic!("two") };
     let pv = make_pv(hub, "test-remembered", used, None);
@@ -382,7 +401,7 @@ fn a_hub_that_is_taken_out_leaves_its_volumes_kept_until_its_tombstone_is_remove
 
     // Back in the fleet it speaks for itself. The stone stays, and that is told, because it remembers a PV that the cluster
     // does not have: it might be another cluster.
-    fleet.add(hub).exits(0).says(".tombstones/mvu23s.json");
+    fleet.add(hub).exits(0).says("_fleet/tombstones/mvu23s.json");
     assert!(stone.exists());
     std::fs::remove_file(&stone).unwrap();
     let report = scan(fleet);

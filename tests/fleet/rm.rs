@@ -8,7 +8,7 @@ use crate::common::{Fleet, breaking, using, world};
 /// Names of the PVs that the stone of a hub remembers.
 fn remembered(fleet: &Fleet, hub: &str) -> Vec<String> {
     let stone: Value =
-        serde_json::from_str(&fleet.read(&format!("jhubs/.tombstones/{hub}.json"))).expect("JSON");
+        serde_json::from_str(&fleet.read(&format!("jhubs/_fleet/tombstones/{hub}.json"))).expect("JSON");
     assert_eq!(stone["hub"], hub);
     let volumes = stone["persistent_volumes"].as_array().expect("a list");
     assert!(volumes.iter().all(|volume| volume["volume_ids"].as_array().is_some_and(|ids| !ids.is_empty())));
@@ -46,7 +46,7 @@ fn the_sandbox_goes_the_state_stays_and_what_the_cluster_uses_is_remembered() {
 
     // Made again: the state is used as it was, and the cluster speaks for itself.
     fleet.add(hub).exits(0).says("using the kubeconfig");
-    assert!(!fleet.path("jhubs/.tombstones/ou23s.json").exists());
+    assert!(!fleet.path("jhubs/_fleet/tombstones/ou23s.json").exists());
     assert_eq!(fleet.read("jhubs/ou23s/secrets.yaml"), "hub: {}\n");
 }
 
@@ -78,7 +78,7 @@ fn a_hub_whose_sandbox_is_stopped_or_gone_stays_too() {
     let fleet = Fleet::with(&["ou23s"]);
     docker(&["stop", "-t", "2", &fleet.container("ou23s")]);
     let before = fleet.everything();
-    fleet.run(&["rm", "ou23s"]).exits(3).says("its sandbox is not running").says("docker start");
+    fleet.run(&["rm", "ou23s"]).exits(3).says("its sandbox is not running").says("fleet up ou23s");
     assert_eq!(fleet.everything(), before);
     docker(&["rm", &fleet.container("ou23s")]);
     let before = fleet.everything();

@@ -47,7 +47,7 @@ fn hubs_that_work_are_shown_with_what_they_have_and_the_status_is_0() {
         assert_eq!(line(&table, &hub.name).join(" "), expected);
         let seen = of(&json, &hub.name);
         assert_eq!(seen["sandbox"]["state"], "running");
-        assert_eq!(seen["sandbox"]["drifted"], false);
+        assert_eq!(seen["sandbox"]["drift"], serde_json::json!([]));
         assert_eq!(seen["openrc_stale"]["seen"], false);
         assert_eq!(seen["tunnel"]["seen"], "up");
         assert_eq!(
@@ -97,16 +97,16 @@ fn a_sandbox_that_does_not_run_is_told_with_what_to_do() {
     docker(&["pause", &container]);
     let run = fleet.run(&["status"]).exits(1);
     assert_eq!(line(&run, "ou23s")[..5], ["ou23s", "paused", "-", "-", "-"]);
-    run.says("its sandbox is paused").says(&format!("docker unpause {container}"));
+    run.says("its sandbox is paused").says("fleet up ou23s");
     docker(&["unpause", &container]);
     docker(&["stop", "-t", "2", &container]);
     let run = fleet.run(&["status"]).exits(1);
     assert_eq!(line(&run, "ou23s")[..2], ["ou23s", "exited"]);
-    run.says("its sandbox is not running (exited)").says(&format!("docker start {container}"));
+    run.says("its sandbox is not running (exited)").says("fleet up ou23s");
     docker(&["rm", &container]);
     let run = fleet.run(&["status"]).exits(1);
     assert_eq!(line(&run, "ou23s")[..2], ["ou23s", "none"]);
-    run.says("it has no sandbox").says("fleet new --name ou23s");
+    run.says("it has no sandbox").says("fleet up ou23s");
 }
 
 #[test]
@@ -175,22 +175,22 @@ fn a_sandbox_that_was_made_from_other_settings_is_told() {
     let _using = using();
     let fleet = Fleet::with(&["ou23s"]);
     let good = fleet.toml();
-    let drifted = |setting: &str| {
+    let drifted = |setting: &str, part: &str| {
         fleet.write("fleet.toml", &good.replace("[sandbox]\n", &format!("[sandbox]\n{setting}\n")));
         let run = fleet.run(&["status", "--format", "json"]).exits(0);
-        assert_eq!(of(&run, "ou23s")["sandbox"]["drifted"], true, "{setting}");
+        assert_eq!(of(&run, "ou23s")["sandbox"]["drift"], serde_json::json!([part]), "{setting}");
         fleet
             .run(&["status"])
             .exits(0)
-            .says("its sandbox was made from other settings")
-            .says("fleet rm ou23s");
+            .says(&format!("its sandbox is not what fleet.toml asks for now: {part}"))
+            .says("fleet up ou23s");
     };
-    drifted("memory = \"512MiB\"");
-    drifted("pids = 100");
-    drifted("image = \"fleet/sandbox:other\"");
+    drifted("memory = \"512MiB\"", "limits");
+    drifted("pids = 100", "limits");
+    drifted("image = \"fleet/sandbox:other\"", "image");
     fleet.write("fleet.toml", &good);
     assert_eq!(
-        of(&fleet.run(&["status", "--format", "json"]).exits(0), "ou23s")["sandbox"]["drifted"],
-        false
+        of(&fleet.run(&["status", "--format", "json"]).exits(0), "ou23s")["sandbox"]["drift"],
+        serde_json::json!([])
     );
 }

@@ -273,17 +273,37 @@ def make_server(project, name, flavor, disks):
          "delete_on_termination": False}
         for n, disk in enumerate(disks)
     ]
-    made = project.nova("POST", "/servers", {"server": {
+    request = {"server": {
         "name": name, "flavorRef": flavor, "networks": "none", "block_device_mapping_v2": mapping,
-    }})["server"]["id"]
-    for _ in range(120):
-        status = project.nova("GET", "/servers/" + made)["server"]["status"]
-        if status == "ACTIVE":
+    }}
+    # A busy machine makes the scheduler miss the one compute host that has only just started: then once more.
+    for _ in range(3):
+        made = project.nova("POST", "/servers", request)["server"]["id"]
+        server = settled(project, made)
+        if server["status"] == "ACTIVE":
             return
-        if status == "ERROR":
+        print(f"server {name} is {server['status']}: {server.get('fault', {}).get('message')}", file=sys.stderr, flush=True)
+        project.nova("DELETE", "/servers/" + made)
+        wait_until_free(project, disks)
+    sys.exit(f"server {name} could not be made")
+
+
+def settled(project, server):
+    """A server once it is made or cannot be made; as it is after two minutes."""
+    for _ in range(120):
+        found = project.nova("GET", "/servers/" + server)["server"]
+        if found["status"] in ("ACTIVE", "ERROR"):
             break
         time.sleep(1)
-    sys.exit(f"server {name} is {status}")
+    return found
+
+
+def wait_until_free(project, disks):
+    for disk in disks:
+        for _ in range(60):
+            if project.cinder("GET", "/volumes/" + disk["id"])["volume"]["status"] == "available":
+                break
+            time.sleep(0.5)
 
 
 def credential(project, name, **more):

@@ -22,6 +22,8 @@ pub(super) enum Change {
     ClaimedById,
     /// A PV with its name appears.
     ClaimedByName,
+    /// The claim that it was made for appears, without a PV.
+    ClaimWithoutPv,
     Attached,
     Snapshotted,
     Renamed,
@@ -33,7 +35,7 @@ pub(super) enum Change {
 impl Change {
     /// Whether it is seen in a list that deletions share, and not in the volume itself.
     pub(super) fn is_shared(self) -> bool {
-        matches!(self, Self::ClaimedById | Self::ClaimedByName | Self::Snapshotted)
+        matches!(self, Self::ClaimedById | Self::ClaimedByName | Self::ClaimWithoutPv | Self::Snapshotted)
     }
 }
 
@@ -160,6 +162,9 @@ impl Simulated {
             if self.happened(number, &[Change::ClaimedByName]) {
                 pvs.push(PersistentVolume { volume_ids: vec![], ..samples::pv(number) });
             }
+            if self.happened(number, &[Change::ClaimWithoutPv]) {
+                view.clusters[hub].claims.push(samples::claim(number));
+            }
         }
         view.clusters
     }
@@ -228,7 +233,7 @@ fn trouble(fault: Fault, retry_after: Option<Duration>) -> Trouble {
 }
 
 impl World for Simulated {
-    async fn persistent_volumes(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
+    async fn volumes_used(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
         let (latency, _) = self.request();
         self.log(Call::Asked);
         tokio::time::sleep(latency).await;

@@ -93,7 +93,7 @@ fn orphans_are_deleted_and_followed_until_they_are_gone() {
 
 #[test]
 fn what_a_claim_was_bound_to_since_the_plan_is_kept() {
-    for change in [Change::ClaimedById, Change::ClaimedByName] {
+    for change in [Change::ClaimedById, Change::ClaimedByName, Change::ClaimWithoutPv] {
         let ran = run(at_once(change), 2);
         assert!(reason(&ran.outcomes[0]).starts_with("in use: hub hub-0"), "{:?}", ran.outcomes);
         assert_eq!(ran.outcomes[1], Outcome::Deleted);
@@ -339,6 +339,7 @@ fn a_script() -> impl Strategy<Value = Script> {
     let change = prop_oneof![
         Just(Change::ClaimedById),
         Just(Change::ClaimedByName),
+        Just(Change::ClaimWithoutPv),
         Just(Change::Attached),
         Just(Change::Snapshotted),
         Just(Change::Renamed),

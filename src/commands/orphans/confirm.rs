@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::Args;
-use crate::cli::Format;
+use super::{Args, Format};
 use crate::commands::context::{Context, tell};
 use crate::confirm::{Confirmed, to_type};
 use crate::exit::{Exit, Failure};
@@ -103,7 +102,11 @@ fn command(args: &Args, context: &Context, max: Option<u64>) -> String {
         words.push(format!("--config {}", quoted(&config.display().to_string())));
     }
     words.push("orphans".to_owned());
-    words.push(if args.resume { "--resume" } else { "--delete" }.to_owned());
+    words.push(match &args.apply {
+        Some(plan) => format!("--apply {}", quoted(&plan.display().to_string())),
+        None if args.resume => "--resume".to_owned(),
+        None => "--delete".to_owned(),
+    });
     words.extend(args.marked_for.map(|marked_for| format!("--marked-for {}", duration(marked_for))));
     words.push("--confirm".to_owned());
     words.extend(max.map(|max| format!("--max {max}")));

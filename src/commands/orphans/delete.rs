@@ -1,40 +1,52 @@
 //! `fleet orphans --delete`: what is done once the orphans are known.
 
 use super::resume::Resumed;
-use super::{Args, confirm, shown, text};
+use super::{Args, Format, confirm, shown, text};
 use crate::apply::delete::{self, Limits, Summary, Terms};
 use crate::apply::world::RealWorld;
-use crate::cli::Format;
 use crate::commands::context::{Context, tell, tell_unseen, terminal_width};
 use crate::confirm::Confirmed;
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
 use crate::journal::{Journal, RunRecord};
-use crate::plan::orphans::{Deletions, OrphanPlan};
+use crate::plan::orphans::{Deletions, Dropped, OrphanPlan};
 use crate::report::Progress;
 use crate::report::orphans::{self as report, Look};
+
+/// What is to be deleted.
+pub(super) struct Wanted<'w> {
+    /// What all volumes are.
+    pub(super) plan: &'w OrphanPlan<'w>,
+    /// Those that are to be deleted.
+    pub(super) deletions: &'w Deletions,
+    /// What a saved plan has beside them.
+    pub(super) dropped: Option<&'w [Dropped]>,
+    /// The runs that they are left of.
+    pub(super) resumed: Option<Resumed>,
+}
 
 /// Shows what would be deleted, and deletes it if that is confirmed.
 pub(super) async fn run(
     args: &Args,
     context: &Context,
     fleet: &Fleet,
-    plan: &OrphanPlan<'_>,
-    deletions: &Deletions,
+    wanted: Wanted<'_>,
     world: &RealWorld<'_>,
-    resumed: Option<Resumed>,
 ) -> Result<Exit, Failure> {
+    let Wanted { plan, deletions, dropped, resumed } = wanted;
     // With --confirm, the one JSON document that is written is about what was done.
     match args.format {
-        Format::Table => {
+        Format::Table | Format::Csv => {
             let look = Look { width: terminal_width(), all: false };
             shown(|out| report::deletions(out, deletions, look))?;
             if confirm::is_shown_elsewhere(args) {
                 tell(&text(|out| report::deletions(out, deletions, look))?);
             }
         }
-        Format::Json if !args.confirm => shown(|out| report::deletions_json(out, deletions))?,
-        Format::Json if deletions.is_empty() => shown(|out| report::summary_json(out, &Summary::default()))?,
+        Format::Json if !args.confirm => shown(|out| report::deletions_json(out, deletions, dropped))?,
+        Format::Json if deletions.is_empty() => {
+            shown(|out| report::summary_json(out, &Summary::default(), dropped))?;
+        }
         Format::Json => {}
     }
     if deletions.is_empty() {
@@ -49,26 +61,36 @@ pub(super) async fn run(
             hint: Some("run it again".to_owned()),
         });
     }
-    let Some(resumed) = resumed else {
-        let journal = Journal::open(fleet).await?;
-        let run = journal.begin(fleet, deletions, confirmed.how(), Vec::new()).await?;
-        return carry_out(args, context, fleet, world, deletions, &confirmed, &run).await;
+    let (journal, resumed) = match resumed {
+        Some(resumed) => {
+            let Resumed { journal, runs, .. } = resumed;
+            (journal, runs)
+        }
+        None => (Journal::open(fleet).await?, Vec::new()),
     };
-    let run = resumed.journal.begin(fleet, deletions, confirmed.how(), resumed.runs.clone()).await?;
+    let run = journal.begin(fleet, deletions, confirmed.how(), resumed.clone()).await?;
     // Only now: what is left of them is in the plan of a run that is written down.
-    resumed.end(Some(run.id())).await?;
-    carry_out(args, context, fleet, world, deletions, &confirmed, &run).await
+    journal.end_all(&resumed, Some(run.id())).await?;
+    let summary = carry_out(context, fleet, world, deletions, &confirmed, &run).await;
+    // What was done is told whether or not its end can still be written down.
+    let ended = run.end(summary.exit()).await;
+    match args.format {
+        Format::Json => shown(|out| report::summary_json(out, &summary, dropped))?,
+        Format::Table | Format::Csv => shown(|out| report::summary(out, &summary))?,
+    }
+    tell_unseen(&summary.silent);
+    ended?;
+    Ok(summary.exit())
 }
 
-async fn carry_out(
-    args: &Args,
+async fn carry_out<'p>(
     context: &Context,
     fleet: &Fleet,
     world: &RealWorld<'_>,
-    deletions: &Deletions,
+    deletions: &'p Deletions,
     confirmed: &Confirmed,
     run: &RunRecord<'_>,
-) -> Result<Exit, Failure> {
+) -> Summary<'p> {
     let progress = Progress::new("deleting", deletions.volumes().len());
     let said = |event: delete::Event<'_>| {
         if let delete::Step::Over(_) = event.step {
@@ -82,13 +104,5 @@ async fn carry_out(
         Terms { rules: &fleet.orphans, limits: &Limits::default(), stop: context.interrupt.receiver() };
     let summary = delete::delete(world, run, deletions, confirmed, &terms, &said).await;
     drop(progress);
-    // What was done is told whether or not this can still be written.
-    let ended = run.end(summary.exit()).await;
-    match args.format {
-        Format::Json => shown(|out| report::summary_json(out, &summary))?,
-        Format::Table => shown(|out| report::summary(out, &summary))?,
-    }
-    tell_unseen(&summary.silent);
-    ended?;
-    Ok(summary.exit())
+    summary
 }

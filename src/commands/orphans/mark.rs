@@ -1,10 +1,9 @@
 //! `fleet orphans --mark`: the quarantine's marks.
 
-use super::{Args, shown};
+use super::{Args, Format, shown};
 use crate::apply::delete::Limits;
 use crate::apply::mark::mark;
 use crate::apply::world::RealWorld;
-use crate::cli::Format;
 use crate::clock;
 use crate::commands::context::Context;
 use crate::exit::{Exit, Failure};
@@ -27,7 +26,7 @@ pub(super) async fn run(
     drop(progress);
     match args.format {
         Format::Json => shown(|out| report::json(out, &marked))?,
-        Format::Table => shown(|out| report::table(out, &marked))?,
+        Format::Table | Format::Csv => shown(|out| report::table(out, &marked))?,
     }
     Ok(marked.exit())
 }

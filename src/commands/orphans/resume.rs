@@ -1,6 +1,7 @@
 //! `fleet orphans --resume`: settles runs of deletions that did not live to see their end, and goes on with the rest.
 
-use super::{Args, delete};
+use super::Args;
+use super::delete::{self, Wanted};
 use crate::apply::delete::{Limits, Outcome, Settled, settle};
 use crate::apply::world::RealWorld;
 use crate::commands::context::{Context, tell};
@@ -10,6 +11,7 @@ use crate::journal::{Fate, History, Journal, VolumeHistory};
 use crate::observe::Clouds;
 use crate::plan::orphans::{Decided, Deletions, OrphanPlan};
 use crate::report::journal::settled as report;
+use crate::report::orphans::dropped as dropped_line;
 use crate::text::clean;
 
 /// Runs that are being resumed. As long as this is there, nobody else deletes anything.
@@ -84,14 +86,6 @@ impl Resumed {
         }
         Ok(all)
     }
-
-    /// The runs have ended: with nothing left to do, or in another one's hands.
-    pub(super) async fn end(&self, resumed_by: Option<&str>) -> Result<(), Failure> {
-        for run in &self.runs {
-            self.journal.go_on(run).end_by(resumed_by).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Goes on with what is left of their plans: what is an orphan now, too.
@@ -106,17 +100,12 @@ pub(super) async fn go_on(
 ) -> Result<Exit, Failure> {
     let (rest, dropped) = deletions.only(plan, &resumed.wanted);
     for one in &dropped {
-        tell(&format!(
-            "not deleted: {} ({}, project {}): {}\n",
-            one.decided.volume.id,
-            clean(&one.decided.volume.name),
-            clean(&one.decided.project.name),
-            clean(&one.reason)
-        ));
+        tell(&format!("{}\n", dropped_line(one)));
     }
     if rest.is_empty() {
-        resumed.end(None).await?;
+        resumed.journal.end_all(&resumed.runs, None).await?;
         tell(&format!("nothing is left to do of {}\n", resumed.runs.join(", ")));
     }
-    delete::run(args, context, fleet, plan, &rest, world, Some(resumed)).await
+    let wanted = Wanted { plan, deletions: &rest, dropped: Some(&dropped), resumed: Some(resumed) };
+    delete::run(args, context, fleet, wanted, world).await
 }

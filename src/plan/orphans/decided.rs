@@ -27,10 +27,9 @@ impl From<&Planned> for Decided {
 }
 
 /// A volume whose deletion was decided earlier, and that is not deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     /// The volume, as it was when its deletion was decided.
-    #[serde(flatten)]
     pub decided: Decided,
     /// What it is now; `None` where it is nowhere.
     pub now: Option<Class>,

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::samples::{
-    hours_ago, hub, now, project, pv, rules, silent, snapshot_of, uuid, view, volume, volume_id,
+    claim, hours_ago, hub, now, project, pv, rules, silent, snapshot_of, uuid, view, volume, volume_id,
 };
 use super::*;
-use crate::observed::ProjectVolumes;
+use crate::observed::{Claim, ProjectVolumes};
 
 /// Few enough numbers that volumes and PVs often have one in common.
 const NUMBERS: std::ops::Range<u64> = 0..12;
@@ -90,15 +90,27 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn a_claim()(
+        uid in prop_oneof![4 => NUMBERS.prop_map(uuid), 1 => Just(String::new())],
+        volume_name in prop::option::of(prop_oneof![4 => a_name(), 1 => Just(String::new())]),
+        phase in prop_oneof![Just("Bound"), Just("Pending"), Just("Lost"), Just("")],
+    ) -> Claim {
+        Claim { uid, volume_name, phase: phase.to_owned(), ..claim(0) }
+    }
+}
+
+prop_compose! {
     pub(super) fn a_view()(
         volumes in prop::collection::vec(a_volume(), 0..10),
         more in prop::collection::vec(a_volume(), 0..4),
         clusters in prop::collection::vec(prop::collection::vec(a_pv(), 0..5), 1..4),
+        claims in prop::collection::vec(a_claim(), 0..3),
         snapshots in prop::collection::vec(NUMBERS.prop_map(snapshot_of), 0..2),
         unseen in prop::bool::weighted(0.2),
     ) -> VolumeView {
         let mut view = view(unique(volumes), clusters);
         view.projects[0].snapshots = snapshots;
+        view.clusters[0].claims = claims;
         view.projects.push(ProjectVolumes {
             project: project("beta"),
             hubs: vec![hub("hub-0")],
@@ -128,6 +140,12 @@ fn refers(pv: &PersistentVolume, volume: &Volume) -> bool {
     mentions(&pv.name) || pv.volume_ids.iter().any(|handle| mentions(handle))
 }
 
+fn claims(claim: &Claim, volume: &Volume) -> bool {
+    let asked_for = claim.volume_name.clone().unwrap_or_default();
+    let as_pvs = [asked_for, format!("pvc-{}", claim.uid)];
+    as_pvs.into_iter().any(|name| refers(&PersistentVolume { name, volume_ids: vec![], ..pv(0) }, volume))
+}
+
 fn ids(plan: &OrphanPlan<'_>) -> BTreeMap<String, (Class, String)> {
     plan.volumes()
         .iter()
@@ -153,6 +171,15 @@ proptest! {
         for judged in plan(&view, &rules()).of(Class::Orphan) {
             for pv in view.clusters.iter().flat_map(|cluster| &cluster.persistent_volumes) {
                 prop_assert!(!refers(pv, judged.volume), "{:?} refers to {:?}", pv, judged.volume);
+            }
+        }
+    }
+
+    #[test]
+    fn no_volume_that_any_claim_was_made_with_or_asks_for_may_be_deleted(view in a_view()) {
+        for judged in plan(&view, &rules()).of(Class::Orphan) {
+            for claim in view.clusters.iter().flat_map(|cluster| &cluster.claims) {
+                prop_assert!(!claims(claim, judged.volume), "{:?} refers to {:?}", claim, judged.volume);
             }
         }
     }
@@ -197,6 +224,7 @@ proptest! {
         for cluster in &mut other.clusters {
             let by = turn(cluster.persistent_volumes.len());
             cluster.persistent_volumes.rotate_left(by);
+            cluster.claims.reverse();
         }
         // A volume that two projects list, and not alike, has no order that would be the right one; its class must
         // still never be `orphan`, which the next property says.

@@ -1,27 +1,34 @@
-//! Which PVs refer to a volume.
+//! Which PVs and claims refer to a volume.
 //!
 //! Whatever a PV and a volume have in common counts: a UUID in the PV's name or handle that is also in the volume's id
-//! or name, or a name or handle that is the volume's whole name or id. A volume that is taken for used without need is
-//! kept; one that is taken for unused is gone.
+//! or name, or a name or handle that is the volume's whole name or id. So does a claim: by its own id, which the volume
+//! that was made for it is named after, and by the PV that it asks for, also where that PV is gone. A volume that is taken
+//! for used without need is kept; one that is taken for unused is gone.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use crate::hub::HubName;
-use crate::observed::{ClusterVolumes, PersistentVolume, Volume};
+use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Volume};
 
 use super::By;
 use super::claim_name::{folded, uuids_in};
 
-/// A PV's place among the clusters.
+/// A PV's or a claim's place among the clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     cluster: u32,
-    pv: u32,
+    item: Item,
 }
 
-/// Where to find the PVs that mention a UUID, or that have a name or handle without one. Made once for a view: looking
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Item {
+    Pv(u32),
+    Claim(u32),
+}
+
+/// Where to find the PVs and claims that mention a UUID, or that have a name or handle without one. Made once for a view: looking
 /// at every PV for every volume would take 9,000,000,000 comparisons for 100,000 volumes.
 #[derive(Debug)]
 pub struct Index {
@@ -31,12 +38,17 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads every PV once.
+    /// Reads every PV and every claim once.
     pub fn new(clusters: &[ClusterVolumes]) -> Self {
         let mut index = Self { uuids: Vec::new(), texts: HashMap::new() };
-        for (cluster, pvs) in (0u32..).zip(clusters) {
-            for (pv, found) in (0u32..).zip(&pvs.persistent_volumes) {
-                index.add(found, Place { cluster, pv });
+        for (cluster, seen) in (0u32..).zip(clusters) {
+            for (number, pv) in (0u32..).zip(&seen.persistent_volumes) {
+                let place = Place { cluster, item: Item::Pv(number) };
+                index.add(pv.volume_ids.iter().chain([&pv.name]), place);
+            }
+            for (number, claim) in (0u32..).zip(&seen.claims) {
+                let place = Place { cluster, item: Item::Claim(number) };
+                index.add(claim.volume_name.iter().chain([&claim.uid]), place);
             }
         }
         index.uuids.sort_unstable();
@@ -44,8 +56,8 @@ impl Index {
         index
     }
 
-    fn add(&mut self, pv: &PersistentVolume, place: Place) {
-        for text in pv.volume_ids.iter().chain([&pv.name]).filter(|text| !text.is_empty()) {
+    fn add<'t>(&mut self, texts: impl Iterator<Item = &'t String>, place: Place) {
+        for text in texts.filter(|text| !text.is_empty()) {
             let before = self.uuids.len();
             self.uuids.extend(uuids_in(text).map(|uuid| (uuid, place)));
             if self.uuids.len() == before {
@@ -71,24 +83,41 @@ impl Index {
     }
 }
 
-/// A PV that refers to a volume.
+/// What refers to a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Referrer<'v> {
+    Pv(&'v PersistentVolume, By),
+    /// One whose PV does not refer to the volume, because it is gone, or not there yet.
+    Claim(&'v Claim),
+}
+
+/// A PV or a claim that refers to a volume.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reference<'v> {
     pub(super) hub: &'v HubName,
-    /// When the hub was taken out of the fleet; then the PV is one that its cluster had at that time.
+    /// When the hub was taken out of the fleet; then it is what its cluster had at that time.
     pub(super) removed_at: Option<Timestamp>,
-    pub(super) pv: &'v PersistentVolume,
-    pub(super) by: By,
+    pub(super) referrer: Referrer<'v>,
 }
 
 impl<'v> Reference<'v> {
-    /// The same for every order in which the PVs were listed.
+    /// The same for every order in which PVs and claims were listed.
     fn order(&self) -> impl Ord + use<'v> {
-        (self.by, self.hub, &self.pv.name, &self.pv.phase, &self.pv.claim, &self.pv.reclaim_policy)
+        match self.referrer {
+            Referrer::Pv(pv, by) => {
+                let of = pv.claim.as_ref().map(|claim| (claim.namespace.as_str(), claim.name.as_str()));
+                (by as u8, self.hub, pv.name.as_str(), pv.phase.as_str(), of, pv.reclaim_policy.as_str())
+            }
+            // After all PVs.
+            Referrer::Claim(claim) => {
+                let of = Some((claim.namespace.as_str(), claim.name.as_str()));
+                (u8::MAX, self.hub, claim.uid.as_str(), claim.phase.as_str(), of, "")
+            }
+        }
     }
 }
 
-/// All PVs of a view, with their index.
+/// All PVs and claims of a view, with their index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct References<'v, 'i> {
     clusters: &'v [ClusterVolumes],
@@ -112,7 +141,7 @@ impl<'v, 'i> References<'v, 'i> {
         removed.min_by_key(|(hub, at)| (*at, *hub))
     }
 
-    /// Every PV that refers to a volume, those that have its id first.
+    /// Everything that refers to a volume: PVs that have its id first, claims last.
     pub(super) fn to(&self, volume: &Volume) -> Vec<Reference<'v>> {
         let mut places: Vec<(By, Place)> =
             self.index.find(&volume.id).into_iter().map(|place| (By::Id, place)).collect();
@@ -124,12 +153,37 @@ impl<'v, 'i> References<'v, 'i> {
         let mut references: Vec<Reference<'v>> =
             places.into_iter().filter_map(|(by, place)| self.at(by, place)).collect();
         references.sort_by(|a, b| a.order().cmp(&b.order()));
-        references
+        without_bound_claims(references)
     }
 
     fn at(&self, by: By, place: Place) -> Option<Reference<'v>> {
         let cluster = self.clusters.get(usize::try_from(place.cluster).ok()?)?;
-        let pv = cluster.persistent_volumes.get(usize::try_from(place.pv).ok()?)?;
-        Some(Reference { hub: &cluster.hub, removed_at: cluster.removed_at, pv, by })
+        let referrer = match place.item {
+            Item::Pv(number) => {
+                Referrer::Pv(cluster.persistent_volumes.get(usize::try_from(number).ok()?)?, by)
+            }
+            Item::Claim(number) => Referrer::Claim(cluster.claims.get(usize::try_from(number).ok()?)?),
+        };
+        Some(Reference { hub: &cluster.hub, removed_at: cluster.removed_at, referrer })
     }
+}
+
+/// A claim says nothing new where its own PV is among what refers to the volume.
+fn without_bound_claims(mut references: Vec<Reference<'_>>) -> Vec<Reference<'_>> {
+    let bound: Vec<_> = references
+        .iter()
+        .filter_map(|reference| match reference.referrer {
+            Referrer::Pv(pv, _) => Some((reference.hub, reference.removed_at, pv.claim.as_ref()?)),
+            Referrer::Claim(_) => None,
+        })
+        .collect();
+    references.retain(|reference| match reference.referrer {
+        Referrer::Pv(..) => true,
+        Referrer::Claim(claim) => !bound.iter().any(|(hub, removed_at, of)| {
+            *hub == reference.hub
+                && *removed_at == reference.removed_at
+                && (&of.namespace, &of.name) == (&claim.namespace, &claim.name)
+        }),
+    });
+    references
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hub::OrphanRules;
-use crate::observed::Volume;
+use crate::observed::{Claim, ClaimRef, PersistentVolume, Volume};
 
 use super::claim_name::{is_claim_name, uuid};
-use super::references::{Reference, References};
+use super::references::{Reference, References, Referrer};
 use super::{Class, Evidence, Verdict, marks};
 
 /// A volume is there before its PV, and clocks differ.
@@ -51,7 +51,7 @@ fn verdict(class: Class, reason: impl Into<String>, evidence: Vec<Evidence<'_>>)
 
 fn referred_to<'v>(volume: &Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>> {
     let references = scene.references.to(volume);
-    // One PV that is not released is enough: another may have been left over beside it.
+    // One that is not released is enough: another may have been left over beside it.
     let decisive = references.iter().find(|reference| !is_released(reference)).or(references.first())?;
     let class = if is_released(decisive) { Class::Released } else { Class::InUse };
     let reason = describe(decisive);
@@ -60,35 +60,57 @@ fn referred_to<'v>(volume: &Volume, scene: &Scene<'v, '_>) -> Option<Verdict<'v>
 
 /// `Failed` is what a released PV becomes whose volume could not be deleted.
 fn is_released(reference: &Reference<'_>) -> bool {
-    matches!(reference.pv.phase.as_str(), "Released" | "Failed")
+    match reference.referrer {
+        Referrer::Pv(pv, _) => matches!(pv.phase.as_str(), "Released" | "Failed"),
+        Referrer::Claim(_) => false,
+    }
 }
 
 fn describe(reference: &Reference<'_>) -> String {
-    let Reference { hub, removed_at, pv, by: _ } = reference;
+    let Reference { hub, removed_at, referrer } = reference;
     let hub = match removed_at {
         None => hub.to_string(),
         Some(at) => {
             format!("{hub}, which was taken out of the fleet on {} and used it then", at.strftime("%F"))
         }
     };
+    match referrer {
+        Referrer::Pv(pv, _) => format!("hub {hub}: {}", describe_pv(pv)),
+        Referrer::Claim(Claim { namespace, name, .. }) => {
+            format!("hub {hub}: claim {namespace}/{name} is there, and its PV is not")
+        }
+    }
+}
+
+fn describe_pv(pv: &PersistentVolume) -> String {
     let phase = if pv.phase.is_empty() { "in a phase that is not known" } else { pv.phase.as_str() };
     match &pv.claim {
-        Some(claim) if phase == "Bound" => format!("hub {hub}: claim {}/{}", claim.namespace, claim.name),
-        Some(claim) => {
-            format!("hub {hub}: PV {} is {phase}, of claim {}/{}", pv.name, claim.namespace, claim.name)
+        Some(ClaimRef { namespace, name }) if phase == "Bound" => format!("claim {namespace}/{name}"),
+        Some(ClaimRef { namespace, name }) => {
+            format!("PV {} is {phase}, of claim {namespace}/{name}", pv.name)
         }
-        None => format!("hub {hub}: PV {} is {phase}", pv.name),
+        None => format!("PV {} is {phase}", pv.name),
     }
 }
 
 fn as_evidence<'v>(reference: &Reference<'v>) -> Evidence<'v> {
-    Evidence::PersistentVolume {
-        hub: reference.hub,
-        name: &reference.pv.name,
-        phase: &reference.pv.phase,
-        reclaim_policy: &reference.pv.reclaim_policy,
-        claim: reference.pv.claim.as_ref(),
-        by: reference.by,
+    let hub = reference.hub;
+    match reference.referrer {
+        Referrer::Pv(pv, by) => Evidence::PersistentVolume {
+            hub,
+            name: &pv.name,
+            phase: &pv.phase,
+            reclaim_policy: &pv.reclaim_policy,
+            claim: pv.claim.as_ref(),
+            by,
+        },
+        Referrer::Claim(claim) => Evidence::Claim {
+            hub,
+            namespace: &claim.namespace,
+            name: &claim.name,
+            phase: &claim.phase,
+            volume_name: claim.volume_name.as_deref(),
+        },
     }
 }
 

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::hub::{HubName, OrphanRules};
 use crate::observed::{
-    CINDER_CSI, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectKey, ProjectVolumes, Snapshot,
-    Subject, Unseen, Volume, VolumeView,
+    CINDER_CSI, Claim, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectKey, ProjectVolumes,
+    Snapshot, Subject, Unseen, Volume, VolumeView,
 };
 
 pub(crate) fn now() -> Timestamp {
@@ -20,7 +20,13 @@ pub(crate) fn hours_ago(hours: i64) -> Timestamp {
 }
 
 pub(crate) fn rules() -> OrphanRules {
-    OrphanRules { min_age: Duration::from_hours(24), parallel: 4, brake_volumes: 50, brake_percent: 20 }
+    OrphanRules {
+        min_age: Duration::from_hours(24),
+        parallel: 4,
+        brake_volumes: 50,
+        brake_percent: 20,
+        plan_expires: Duration::from_hours(24),
+    }
 }
 
 pub(crate) fn hub(name: &str) -> HubName {
@@ -86,6 +92,20 @@ pub(crate) fn pv(number: u64) -> PersistentVolume {
     }
 }
 
+/// The claim that the volume of that number was made for. Its PV is not there.
+pub(crate) fn claim(number: u64) -> Claim {
+    Claim {
+        namespace: "jhub".to_owned(),
+        name: "claim-alice".to_owned(),
+        uid: uuid(number),
+        user: Some("alice".to_owned()),
+        phase: "Lost".to_owned(),
+        size_bytes: Some(10 << 30),
+        volume_name: None,
+        created_at: Some(hours_ago(24 * 30)),
+    }
+}
+
 /// One project, and one hub a list of PVs: `hub-0`, `hub-1`, ...
 pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -> VolumeView {
     let clusters: Vec<ClusterVolumes> = clusters
@@ -94,6 +114,7 @@ pub(crate) fn view(volumes: Vec<Volume>, clusters: Vec<Vec<PersistentVolume>>) -
         .map(|(number, persistent_volumes)| ClusterVolumes {
             hub: hub(&format!("hub-{number}")),
             persistent_volumes,
+            claims: Vec::new(),
             removed_at: None,
         })
         .collect();

@@ -1,9 +1,9 @@
 use super::samples::{
-    hours_ago, hub, now, project, pv, rules, silent, snapshot_of, uuid, view, volume, volume_id,
+    claim, hours_ago, hub, now, project, pv, rules, silent, snapshot_of, uuid, view, volume, volume_id,
     with_metadata,
 };
 use super::*;
-use crate::observed::ProjectVolumes;
+use crate::observed::{Claim, ProjectVolumes};
 
 /// The class of the one volume, in a view with the PVs of one hub.
 fn class(volume: Volume, pvs: Vec<PersistentVolume>) -> Class {
@@ -122,6 +122,53 @@ fn a_handle_that_has_the_volumes_name_refers_to_it() {
 fn the_handle_of_any_driver_counts() {
     let nfs = PersistentVolume { driver: "nfs.csi.k8s.io".to_owned(), ..pv(1) };
     assert_eq!(class(volume(1), vec![nfs]), Class::InUse);
+}
+
+/// A view with one claim in the second of two hubs, and no PV.
+fn with_claim(volume: Volume, claim: Claim) -> VolumeView {
+    let mut view = view(vec![volume], vec![vec![], vec![]]);
+    view.clusters[1].claims.push(claim);
+    view
+}
+
+#[test]
+fn a_volume_whose_claim_is_there_is_in_use_though_somebody_deleted_the_pv() {
+    let seen = with_claim(volume(1), claim(1));
+    assert_eq!(
+        verdict(&seen),
+        (Class::InUse, "hub hub-1: claim jhub/claim-alice is there, and its PV is not".to_owned())
+    );
+    let plan = plan(&seen, &rules());
+    let [Evidence::Claim { name: "claim-alice", phase: "Lost", .. }] = plan.volumes()[0].verdict.evidence[..]
+    else {
+        panic!("{:?}", plan.volumes()[0].verdict.evidence)
+    };
+    assert_eq!(verdict(&with_claim(volume(1), claim(2))).0, Class::Orphan);
+}
+
+#[test]
+fn a_volume_that_a_claim_asks_for_by_the_name_of_its_pv_is_in_use() {
+    let restored = Claim { volume_name: Some(volume(1).name), phase: "Pending".to_owned(), ..claim(9) };
+    assert_eq!(verdict(&with_claim(volume(1), restored.clone())).0, Class::InUse);
+    // Also where the PV is still there, released by an earlier claim.
+    let mut seen = with_claim(volume(1), restored);
+    seen.clusters[1].persistent_volumes.push(PersistentVolume {
+        phase: "Released".to_owned(),
+        claim: None,
+        ..pv(1)
+    });
+    assert_eq!(verdict(&seen).0, Class::InUse);
+}
+
+#[test]
+fn a_claim_with_its_pv_is_told_once() {
+    let mut seen = with_claim(volume(1), claim(1));
+    seen.clusters[1].persistent_volumes.push(pv(1));
+    assert_eq!(plan(&seen, &rules()).volumes()[0].verdict.evidence.len(), 1);
+    // A claim of the same name in another cluster is another claim.
+    let mut seen = with_claim(volume(1), claim(1));
+    seen.clusters[0].persistent_volumes.push(pv(1));
+    assert_eq!(plan(&seen, &rules()).volumes()[0].verdict.evidence.len(), 2);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::apply::delete::{Outcome, Summary};
 use crate::hub::HubName;
 use crate::observed::{Project, Unseen};
-use crate::plan::orphans::{Class, Evidence, Judged, Lost, MadeFor, OrphanPlan, Planned, Total};
+use crate::plan::orphans::{
+    Class, Deletions, Dropped, Evidence, Judged, Lost, MadeFor, OrphanPlan, Planned, Total,
+};
 
 pub(super) fn write(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, document)?;
@@ -93,6 +95,48 @@ fn entry<'a>(judged: &'a Judged<'a>) -> VolumeEntry<'a> {
     }
 }
 
+/// What would be deleted, and, where a saved plan is applied, what of it is not.
+#[derive(Serialize)]
+pub(super) struct DeletionsDocument<'a> {
+    #[serde(flatten)]
+    deletions: &'a Deletions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<Vec<DroppedEntry<'a>>>,
+}
+
+#[derive(Serialize)]
+struct DroppedEntry<'a> {
+    id: &'a str,
+    name: &'a str,
+    project: &'a str,
+    project_id: &'a str,
+    size_gib: u64,
+    now: Option<Class>,
+    reason: &'a str,
+}
+
+pub(super) fn deletions<'a>(
+    deletions: &'a Deletions,
+    dropped: Option<&'a [Dropped]>,
+) -> DeletionsDocument<'a> {
+    DeletionsDocument { deletions, dropped: dropped.map(dropped_entries) }
+}
+
+fn dropped_entries(dropped: &[Dropped]) -> Vec<DroppedEntry<'_>> {
+    dropped
+        .iter()
+        .map(|Dropped { decided, now, reason }| DroppedEntry {
+            id: &decided.volume.id,
+            name: &decided.volume.name,
+            project: &decided.project.name,
+            project_id: &decided.project.key.id,
+            size_gib: decided.volume.size_gib,
+            now: *now,
+            reason,
+        })
+        .collect()
+}
+
 #[derive(Serialize)]
 pub(super) struct SummaryDocument<'a> {
     deleted: u64,
@@ -102,6 +146,8 @@ pub(super) struct SummaryDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecorded: Option<&'a str>,
     volumes: Vec<OutcomeEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<Vec<DroppedEntry<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -115,7 +161,7 @@ struct OutcomeEntry<'a> {
     outcome: &'a Outcome,
 }
 
-pub(super) fn summary<'a>(summary: &'a Summary<'_>) -> SummaryDocument<'a> {
+pub(super) fn summary<'a>(summary: &'a Summary<'_>, dropped: Option<&'a [Dropped]>) -> SummaryDocument<'a> {
     let deleted = || summary.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Deleted);
     SummaryDocument {
         deleted: deleted().count() as u64,
@@ -124,6 +170,7 @@ pub(super) fn summary<'a>(summary: &'a Summary<'_>) -> SummaryDocument<'a> {
         unseen: &summary.silent,
         unrecorded: summary.unrecorded.as_deref(),
         volumes: summary.outcomes.iter().map(|(planned, outcome)| outcome_entry(planned, outcome)).collect(),
+        dropped: dropped.map(dropped_entries),
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::exit::Exit;
 use crate::observed::PersistentVolume;
-use crate::observed::VolumeView;
+use crate::observed::{Volume, VolumeView};
+use crate::plan::orphans::Decided;
 use crate::plan::orphans::plan;
 use crate::plan::orphans::samples::{pv, rules, silent, snapshot_of, view, volume, with_metadata};
 
@@ -98,7 +99,75 @@ fn the_outcome_names_what_was_kept_and_what_failed() {
     };
     assert_eq!(done.exit(), Exit::CannotTell);
     insta::assert_snapshot!("outcome", text(|out| summary(out, &done)));
-    insta::assert_snapshot!("outcome_json", text(|out| summary_json(out, &done)));
+    insta::assert_snapshot!("outcome_json", text(|out| summary_json(out, &done, None)));
+}
+
+#[test]
+fn the_table_for_spreadsheets_has_every_volume() {
+    let view = a_view();
+    let plan = plan(&view, &rules());
+    let text = text(|out| csv(out, &plan));
+    assert_eq!(text.matches("\r\n").count(), text.matches('\n').count());
+    insta::assert_snapshot!(text.replace("\r\n", "\n"));
+}
+
+#[test]
+fn a_table_for_spreadsheets_has_a_heading_also_without_volumes() {
+    let nothing = view(vec![], vec![vec![]]);
+    let text = text(|out| csv(out, &plan(&nothing, &rules())));
+    assert!(
+        text.starts_with("project,project_id,region,class,id,name,size_gib,")
+            && text.ends_with("evidence\r\n")
+    );
+}
+
+#[test]
+fn no_cell_is_taken_for_a_formula_and_every_value_stays_in_its_cell() {
+    let mut view = a_view();
+    let names = ["=1+1", "+1", "-1", "@x", " =1", "\t=1", "\r\n=1", "＝1", "a\"b,c", "a\nb", "'=1", "1=1"];
+    view.projects[0].volumes =
+        (0..).zip(names).map(|(number, name)| Volume { name: name.to_owned(), ..volume(number) }).collect();
+    let text = text(|out| csv(out, &plan(&view, &rules())));
+    let mut lines = ::csv::Reader::from_reader(text.as_bytes());
+    let mut read: Vec<String> = lines.records().map(|line| line.unwrap()[5].to_owned()).collect();
+    read.sort();
+    let mut expected = [
+        "'=1+1",
+        "'+1",
+        "'-1",
+        "'@x",
+        "' =1",
+        "\u{fffd}=1",
+        "\u{fffd}\u{fffd}=1",
+        "'＝1",
+        "a\"b,c",
+        "a\u{fffd}b",
+        "'=1",
+        "1=1",
+    ];
+    expected.sort_unstable();
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn what_dropped_out_of_a_saved_plan_is_told_for_people_and_for_scripts() {
+    let view = view((0..3).map(volume).collect(), vec![vec![pv(1)]]);
+    let fresh = plan(&view, &rules());
+    let saved: Vec<Decided> = [0, 1, 7]
+        .map(|number| Decided { project: view.projects[0].project.clone(), volume: volume(number) })
+        .into();
+    let (both, gone) = fresh.deletions().unwrap().only(&fresh, &saved);
+    let lines: Vec<String> = gone.iter().map(dropped).collect();
+    insta::assert_snapshot!("dropped", lines.join("\n"));
+    insta::assert_snapshot!("dropped_json", text(|out| deletions_json(out, &both, Some(&gone))));
+    let document = text(|out| summary_json(out, &Summary::default(), Some(&gone)));
+    assert_eq!(document.matches("\"reason\"").count(), 2);
+    for nothing in [
+        text(|out| deletions_json(out, &both, None)),
+        text(|out| summary_json(out, &Summary::default(), None)),
+    ] {
+        assert!(!nothing.contains("dropped"), "{nothing}");
+    }
 }
 
 #[test]

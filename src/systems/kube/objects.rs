@@ -248,6 +248,7 @@ pub struct ClaimWire {
 struct ClaimMeta {
     name: String,
     namespace: String,
+    uid: String,
     #[serde(default)]
     creation_timestamp: Option<String>,
     #[serde(default)]
@@ -298,7 +299,7 @@ impl Wire for ClaimWire {
 
     fn seen(self) -> Result<Claim, Incomplete> {
         let ClaimWire { metadata, spec, status } = self;
-        let ClaimMeta { name, namespace, creation_timestamp, labels, annotations } = metadata;
+        let ClaimMeta { name, namespace, uid, creation_timestamp, labels, annotations } = metadata;
         Ok(Claim {
             user: user(&name, labels, annotations),
             phase: status.phase,
@@ -310,6 +311,7 @@ impl Wire for ClaimWire {
             created_at: creation_timestamp.and_then(|time| time.parse().ok()),
             name,
             namespace,
+            uid,
         })
     }
 }
@@ -436,11 +438,13 @@ mod tests {
     fn a_claim_is_its_annotations_user_then_its_labels_then_its_names() {
         let with = |annotation: Value, label: Value| {
             claim_of(json!({"metadata": {
-                "name": "claim-zoe-40x", "namespace": "jhub",
+                "name": "claim-zoe-40x", "namespace": "jhub", "uid": CLAIM_UID,
                 "annotations": {USERNAME: annotation}, "labels": {USERNAME: label},
             }}))
         };
-        let named = |name: &str| claim_of(json!({"metadata": {"name": name, "namespace": "jhub"}})).user;
+        let named = |name: &str| {
+            claim_of(json!({"metadata": {"name": name, "namespace": "jhub", "uid": CLAIM_UID}})).user
+        };
         assert_eq!(with(json!("zoe@x"), json!("zoe-40x")).user.unwrap(), "zoe@x");
         assert_eq!(with(json!(""), json!("label")).user.unwrap(), "label");
         assert_eq!(named("claim-zoe-40x").unwrap(), "zoe-40x");
@@ -452,7 +456,9 @@ mod tests {
     fn a_claims_size_is_what_is_bound_else_what_is_asked_for() {
         let sized = |status: Value| {
             claim_of(json!({
-                "metadata": {"name": "c", "namespace": "n", "creationTimestamp": "2026-01-02T03:04:05Z"},
+                "metadata": {
+                    "name": "c", "namespace": "n", "uid": CLAIM_UID, "creationTimestamp": "2026-01-02T03:04:05Z",
+                },
                 "spec": {"volumeName": "pvc-1", "resources": {"requests": {"storage": "5Gi"}}},
                 "status": status,
             }))

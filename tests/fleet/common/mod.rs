@@ -3,6 +3,7 @@
 pub mod fleet;
 pub mod openstack;
 pub mod pty;
+pub mod standin;
 pub mod volumes;
 pub mod watched;
 pub mod world;

@@ -246,6 +246,23 @@ pub fn make_claim(hub: &WorldHub, claim: &str, pv: &str, handle: &str) -> Undo<i
     undo
 }
 
+/// A claim that nobody makes a PV for, as one whose PV was deleted by hand, until the second of the two is dropped; with
+/// the claim's uid.
+pub fn make_pending_claim(hub: &WorldHub, claim: &str) -> (String, Undo<impl FnMut() + use<>>) {
+    apply(
+        hub,
+        &json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": claim, "namespace": "jhub" },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "default",
+                "resources": { "requests": { "storage": "1Gi" } },
+            },
+        }),
+    );
+    let undo = Undo(undo_on(hub, &["delete", "pvc", "-n", "jhub", claim, "--timeout=30s"]));
+    (kubectl(hub, &["get", "pvc", "-n", "jhub", claim, "-o", "jsonpath={.metadata.uid}"]), undo)
+}
+
 fn phase(hub: &WorldHub, kind: &str, name: &str) -> String {
     kubectl(hub, &["get", kind, "-n", "jhub", name, "-o", "jsonpath={.status.phase}"])
 }

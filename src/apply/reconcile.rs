@@ -1,0 +1,77 @@
+//! Gives every hub the sandbox that a plan says it needs.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::create::{self, Creation, complete, wait_for_tunnel};
+use crate::exit::Failure;
+use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
+use crate::plan::reconcile::{Action, Step};
+use crate::systems::docker::Engine;
+
+/// How many hubs at once: containers are made by one engine, and on two cores more only wait for each other.
+const PARALLEL: usize = 8;
+
+/// What happens while sandboxes are made.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step of making one.
+    Making(&'a Hub, create::Event<'a>),
+    /// A hub is as it should be.
+    Done(&'a Hub, &'a Action),
+    /// It could not be.
+    Failed(&'a Hub, Failure),
+}
+
+/// Carries a plan out, and tells of every hub that needed something. `steps` and `hubs` belong together.
+pub async fn reconcile(
+    engine: &Engine,
+    fleet: &Fleet,
+    steps: &[(&Hub, &Step)],
+    interrupt: &Interrupt,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+) {
+    stream::iter(steps)
+        .for_each_concurrent(PARALLEL, |(hub, step)| async move {
+            if interrupt.is_asked() {
+                return;
+            }
+            match Box::pin(one(engine, fleet, hub, step, interrupt, tell)).await {
+                Ok(()) if step.action == Action::None => {}
+                Ok(()) => tell(Event::Done(hub, &step.action)),
+                Err(failure) => tell(Event::Failed(hub, failure)),
+            }
+        })
+        .await;
+}
+
+async fn one(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    step: &Step,
+    interrupt: &Interrupt,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<(), Failure> {
+    let make = async |replaces: Option<&str>| {
+        let creation = Creation { engine, fleet, hub, host_key: None, replaces, interrupt };
+        complete(&creation, &mut |event| tell(Event::Making(hub, event))).await
+    };
+    match (&step.action, step.sandbox.as_deref()) {
+        (Action::None, _) => Ok(()),
+        (Action::Blocked { reason }, _) => {
+            Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
+        }
+        (Action::Start, Some(id)) => {
+            engine.start(id).await?;
+            wait_for_tunnel(engine, fleet, hub, id).await
+        }
+        (Action::Unpause, Some(id)) => {
+            engine.unpause(id).await?;
+            wait_for_tunnel(engine, fleet, hub, id).await
+        }
+        (Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause, sandbox) => {
+            make(sandbox).await
+        }
+    }
+}

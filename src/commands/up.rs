@@ -1,0 +1,160 @@
+//! `fleet up`: every hub gets the sandbox that `fleet.toml` asks for.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::context::{Context, print, print_json, tell};
+use crate::apply::create;
+use crate::apply::reconcile::{Event, reconcile as carry_out};
+use crate::cli::Format;
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::hub::{Fleet, Hub};
+use crate::observe::Sandboxes;
+use crate::plan::reconcile::{Action, Found, Step, reconcile};
+use crate::report::{Progress, Table, failure as as_text};
+use crate::sandbox::{Owner, SandboxSpec};
+use crate::systems::docker::Engine;
+use crate::text::{one_line, or_dash};
+
+/// Give every hub the sandbox that fleet.toml asks for
+///
+/// Makes what is missing, starts what is stopped, makes again what is not what fleet.toml asks for or was made of an older
+/// image, and leaves everything else alone. The state directories stay as they are. Where it was stopped half-way, the next
+/// run goes on from there.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  fleet up --dry-run      what would be done\n  fleet up\n  fleet up ou23s mvu23s\n\nExit status: 0 when all \
+are up, 1 otherwise."
+)]
+pub struct Args {
+    /// These hubs; all when none is named
+    #[arg(value_name = "HUB")]
+    hubs: Vec<String>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How to write what would be done
+    #[arg(long, value_enum, default_value_t = Format::Table, requires = "dry_run")]
+    format: Format,
+}
+
+/// Does it.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let fleet = context.fleet()?;
+    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let engine = context.engine(&fleet).await?;
+    // Held while there is something to do, so that the plan is still true when it is carried out.
+    let _alone = if args.dry_run {
+        Vec::new()
+    } else {
+        hubs.iter().map(|hub| config::lock_hub(&fleet, &hub.name)).collect::<Result<_, _>>()?
+    };
+    let steps = plan(&engine, &fleet, &hubs).await?;
+    if args.dry_run {
+        match args.format {
+            Format::Table => print(&table(&steps))?,
+            Format::Json => print_json(&steps)?,
+        }
+        return Ok(Exit::Done);
+    }
+    let to_do: Vec<(&Hub, &Step)> =
+        hubs.iter().copied().zip(&steps).filter(|(_, step)| step.action != Action::None).collect();
+    if to_do.is_empty() {
+        tell("all is as fleet.toml asks for: there is nothing to do\n");
+        return Ok(Exit::Done);
+    }
+    let progress = Progress::new("sandboxes", to_do.len());
+    let failed = AtomicBool::new(false);
+    let told = |event: Event<'_>| {
+        if let Event::Failed(..) = event {
+            failed.store(true, Ordering::Relaxed);
+        }
+        if let Event::Failed(..) | Event::Done(..) = event {
+            progress.done_one();
+        }
+        if let Some(text) = text_of(event) {
+            progress.aside(|| tell(&text));
+        }
+    };
+    context.unless_interrupted(carry_out(&engine, &fleet, &to_do, &context.interrupt, &told)).await?;
+    drop(progress);
+    Ok(if failed.load(Ordering::Relaxed) { Exit::Failed } else { Exit::Done })
+}
+
+/// What there is, and what that asks for.
+async fn plan(engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>, Failure> {
+    let sandboxes = Sandboxes::look(engine, fleet).await?;
+    let mut images = BTreeMap::new();
+    for hub in hubs {
+        if !images.contains_key(&hub.image)
+            && let Some(id) = engine.image_id(&hub.image).await?
+        {
+            images.insert(hub.image.clone(), id);
+        }
+    }
+    // The state that is made belongs to whoever makes it, and what is there to its owner.
+    let owner = |hub: &Hub| {
+        Owner::of(&hub.state).unwrap_or_else(|_| Owner {
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+        })
+    };
+    let specs: Vec<_> = hubs.iter().map(|hub| SandboxSpec::new(fleet, hub, owner(hub))).collect();
+    let found: Vec<_> = hubs
+        .iter()
+        .zip(&specs)
+        .map(|(hub, spec)| Found {
+            hub,
+            spec,
+            sandbox: sandboxes.of(&hub.name),
+            missing: [&hub.openrc, &hub.ssh.key]
+                .into_iter()
+                .filter(|path| !path.is_file())
+                .cloned()
+                .collect(),
+        })
+        .collect();
+    Ok(reconcile(&found, &images))
+}
+
+fn table(steps: &[Step]) -> String {
+    let mut table = Table::new(&["HUB", "ACTION", "WHY"], None);
+    for step in steps {
+        let why = step.action.reason();
+        table.row([step.hub.as_str(), step.action.as_str(), or_dash(why.as_deref()).as_ref()]);
+    }
+    table.to_string()
+}
+
+fn text_of(event: Event<'_>) -> Option<String> {
+    match event {
+        Event::Making(hub, create::Event::HostKey(key)) => Some(format!(
+            "{}: the master at {} shows the host key {} ({})\n",
+            hub.name,
+            hub.ip,
+            key.fingerprint(),
+            key.key_type()
+        )),
+        Event::Making(..) => None,
+        Event::Done(hub, action) => {
+            let what = match action {
+                Action::Make => "made",
+                Action::Remake { .. } => "made again",
+                Action::Start => "started",
+                Action::Unpause => "goes on",
+                Action::None | Action::Blocked { .. } => "as it was",
+            };
+            let why = action.reason().map_or_else(String::new, |why| format!(" ({why})"));
+            Some(format!("{}: {what}{why}, and its API answers\n", hub.name))
+        }
+        Event::Failed(hub, mut failure) => {
+            for problem in &mut failure.problems {
+                *problem = format!("hub {}: {}", hub.name, one_line(problem));
+            }
+            Some(as_text(&failure))
+        }
+    }
+}
