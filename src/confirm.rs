@@ -37,9 +37,11 @@ impl Confirmed {
 
 /// What has to be typed to confirm: `12@alpha`, and the same for every other project, separated by blanks.
 pub fn to_type(shown: &Deletions) -> String {
-    let totals = shown.totals();
+    let mut totals: Vec<_> = shown.totals().into_iter().collect();
+    totals.sort_by_key(|(project, _)| (&project.name, *project));
     let words = totals.iter().map(|(project, total)| {
-        let others: Vec<&Project> = totals.keys().copied().filter(|other| other != project).collect();
+        let others: Vec<&Project> =
+            totals.iter().map(|(other, _)| *other).filter(|other| other != project).collect();
         format!("{}@{}", total.volumes, called(project, &others))
     });
     words.collect::<Vec<_>>().join(" ")

@@ -47,7 +47,7 @@ fn deletions(count: u64) -> Deletions {
 fn evidence() -> Evidence {
     let at = samples::now();
     Evidence {
-        hubs: vec![Asked { hub: samples::hub("hub-0"), persistent_volumes: 7 }],
+        hubs: vec![Asked { hub: samples::hub("hub-0"), persistent_volumes: 7, claims: 5 }],
         hubs_asked_at: at,
         snapshots_asked_at: at,
         volume_asked_at: at,

@@ -106,10 +106,17 @@ fn evidence(out: &mut impl Write, history: &History, choice: Choice<'_>) -> io::
         {
             let hubs: Vec<String> = hubs
                 .iter()
-                .map(|asked| format!("{} ({})", asked.hub, count(asked.persistent_volumes as u64, "PV")))
+                .map(|asked| {
+                    let pvs = count(asked.persistent_volumes as u64, "PV");
+                    format!("{} ({pvs}, {})", asked.hub, count(asked.claims as u64, "claim"))
+                })
                 .collect();
             writeln!(out, "\nEvidence in run {}:", clean(&run.id))?;
-            writeln!(out, "  no PV of {} refers to it, asked at {hubs_asked_at:.3}", hubs.join(", "))?;
+            writeln!(
+                out,
+                "  no PV and no claim of {} refers to it, asked at {hubs_asked_at:.3}",
+                hubs.join(", ")
+            )?;
             writeln!(out, "  it has no snapshot, asked at {snapshots_asked_at:.3}")?;
             writeln!(out, "  it was unchanged, asked at {volume_asked_at:.3}")?;
         }

@@ -50,6 +50,8 @@ pub struct Asked {
     pub hub: HubName,
     /// How many PVs its cluster has.
     pub persistent_volumes: usize,
+    /// How many claims.
+    pub claims: usize,
 }
 
 impl Asked {
@@ -57,6 +59,7 @@ impl Asked {
         let asked = look.asked().map(|cluster| Self {
             hub: cluster.hub.clone(),
             persistent_volumes: cluster.persistent_volumes.len(),
+            claims: cluster.claims.len(),
         });
         asked.collect()
     }
