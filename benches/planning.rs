@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use fleet::hub::{HubName, OrphanRules};
 use fleet::observed::{
-    CINDER_CSI, ClaimRef, ClusterVolumes, PersistentVolume, Project, ProjectKey, ProjectVolumes, Volume,
-    VolumeView,
+    CINDER_CSI, ClaimRef, ClusterVolumes, Outside, PersistentVolume, Project, ProjectKey, ProjectVolumes,
+    Volume, VolumeView,
 };
 use fleet::plan::orphans::{Class, plan};
 use standin::content;
@@ -21,7 +21,14 @@ const HUBS: usize = 300;
 const RUNS: usize = 5;
 
 fn main() {
-    let rules = OrphanRules { min_age: Duration::from_hours(24), parallel: 8 };
+    let rules = OrphanRules {
+        min_age: Duration::from_hours(24),
+        parallel: 8,
+        brake_volumes: 50,
+        brake_percent: 20,
+        plan_expires: Duration::from_hours(24),
+        foreign: Vec::new(),
+    };
     let mut out = std::io::stdout();
     for volumes in [1_000, 10_000, 100_000] {
         let size = Size { hubs: HUBS, projects: 2, volumes, persistent_volumes: volumes / 10 * 9 };
@@ -52,15 +59,20 @@ fn view(content: content::Content) -> VolumeView {
         hubs: Vec::new(),
         volumes: project.volumes.into_iter().map(volume).collect(),
         snapshots: Vec::new(),
+        servers: Vec::new(),
+        seen_at: standin::now(),
     });
     let clusters = content.hubs.into_iter().map(|hub| ClusterVolumes {
         hub: HubName::new(&hub.name).expect("a hub's name"),
         persistent_volumes: hub.volumes.into_iter().map(persistent_volume).collect(),
+        claims: Vec::new(),
         removed_at: None,
+        seen_at: standin::now(),
     });
     VolumeView {
         projects: projects.collect(),
         clusters: clusters.collect(),
+        outside: Outside::default(),
         unseen: Vec::new(),
         seen_at: standin::now(),
     }

@@ -37,6 +37,7 @@ pub enum Command {
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
     Orphans(commands::orphans::Args),
+    Journal(commands::journal::Args),
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),

@@ -172,6 +172,10 @@ pub struct OrphanRules {
     pub min_age: Duration,
     /// How many deletions may be under way at once, over all projects.
     pub parallel: usize,
+    /// More than so many volumes are only deleted when the number is named.
+    pub brake_volumes: u64,
+    /// The same for a larger share of a project's volumes.
+    pub brake_percent: u64,
     /// How long a plan may be applied after it was saved.
     pub plan_expires: Duration,
     /// Clusters that are not of this fleet and that the operator has answered for.

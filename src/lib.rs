@@ -15,6 +15,7 @@ pub mod exit;
 pub mod files;
 pub mod hub;
 pub mod interrupt;
+pub mod journal;
 pub mod observe;
 pub mod observed;
 pub mod plan;

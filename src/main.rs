@@ -6,7 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
-use fleet::commands::{completions, doctor, down, exec, list, new, orphans, pvc, rm, shell, status, up};
+use fleet::commands::{
+    completions, doctor, down, exec, journal, list, new, orphans, pvc, rm, shell, status, up,
+};
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
 use fleet::report;
@@ -54,6 +56,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
         Command::Orphans(args) => orphans::run(&args, &context).await,
+        Command::Journal(args) => journal::run(&args, &context),
         Command::Rm(args) => rm::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Completions(args) => completions::run(&args),

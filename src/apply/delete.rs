@@ -7,7 +7,13 @@
 //! What cannot be closed is the time between the second look and the moment in which Cinder acts on the request. It is
 //! bounded by [`STALE_AFTER`], and Cinder itself refuses to delete a volume that is attached or has snapshots, because
 //! fleet never asks it to cascade, detach or force.
+//!
+//! Before a deletion is sent, and once its outcome is known, it is written down ([`Record`]). What cannot be written
+//! down is not done.
 
+mod follow;
+mod record;
+mod retry;
 mod shared;
 
 #[cfg(test)]
@@ -20,10 +26,9 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -35,12 +40,17 @@ use crate::plan::orphans::{Deletions, Planned, SecondLook, still_orphan};
 
 use self::shared::Shared;
 
+pub use self::follow::{Settled, settle};
+pub use self::record::{Asked, Deleting, Evidence, Record};
+pub(super) use self::retry::read;
+
 /// A list of all hubs' PVs, or of a project's snapshots, serves every deletion that begins within this time of its
 /// being asked for. It is what makes many deletions cheap: 400 volumes do not need 400 lists of 300 hubs.
 pub const SHARED_FOR: Duration = Duration::from_secs(2);
 
-/// A second look whose lists arrived longer ago than this is not acted on but taken again.
-pub const STALE_AFTER: Duration = Duration::from_secs(10);
+/// A second look that was asked for longer ago than this is not acted on but taken again: an answer may be as old as
+/// its question. More than the usual limit of one request, so that a cluster which needs all of it blocks nothing.
+pub const STALE_AFTER: Duration = Duration::from_secs(20);
 
 /// How often a second look is taken again because it had become stale, or a deletion was put off by Cinder, before the
 /// volume is given up.
@@ -89,14 +99,17 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// What went wrong, in one line, without secrets.
     pub reason: String,
+    /// How long the server wants to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// What it means that something did not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TroubleKind {
-    /// The server put it off and did nothing (429, 503).
+    /// The server says that it did nothing, and may be asked again (429, 500, 503). It may have been done all the same:
+    /// a proxy passes a request on and then says 503.
     PutOff,
-    /// Nobody knows whether it was done: the connection broke, or the server failed (500, 502, 504).
+    /// Nobody knows whether it was done: the connection broke, or a proxy lost the answer (502, 504).
     Unknown,
     /// Nobody knows either: the time was up. A read is not tried again, which would take as long once more.
     TimedOut,
@@ -126,7 +139,7 @@ impl Default for Limits {
 }
 
 /// What became of one volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It is gone: Cinder says 404.
@@ -175,6 +188,8 @@ pub struct Summary<'p> {
     pub outcomes: Vec<(&'p Planned, Outcome)>,
     /// What was silent in the second look. Then nothing more was deleted.
     pub silent: Vec<Unseen>,
+    /// Why it could not be written down what is done. Then nothing more was deleted either.
+    pub unrecorded: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
 }
@@ -187,7 +202,7 @@ impl Summary<'_> {
             Exit::Interrupted
         } else if !self.silent.is_empty() {
             Exit::CannotTell
-        } else if failed {
+        } else if failed || self.unrecorded.is_some() {
             Exit::Failed
         } else {
             Exit::Done
@@ -195,15 +210,25 @@ impl Summary<'_> {
     }
 }
 
-/// Deletes volumes, as many side by side as the rules say. Once `stop` is true no new deletion begins, and those that
+/// What a run of deletions goes by.
+#[derive(Debug)]
+pub struct Terms<'r> {
+    /// The rule's settings.
+    pub rules: &'r OrphanRules,
+    /// How long and how often.
+    pub limits: &'r Limits,
+    /// Once this is true, no new deletion begins.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Deletes volumes, as many side by side as the rules say. Once it is to stop no new deletion begins, and those that
 /// were sent are still followed to their end.
-pub async fn delete<'p, W: World>(
+pub async fn delete<'p, W: World, R: Record>(
     world: &W,
+    record: &R,
     deletions: &'p Deletions,
     confirmed: &Confirmed,
-    rules: &OrphanRules,
-    limits: &Limits,
-    stop: watch::Receiver<bool>,
+    terms: &Terms<'_>,
     tell: &(dyn Fn(Event<'p>) + Sync),
 ) -> Summary<'p> {
     let snapshots = deletions
@@ -213,15 +238,14 @@ pub async fn delete<'p, W: World>(
         .collect::<BTreeMap<_, _>>();
     let run = Run {
         world,
+        record,
         deletions,
         confirmed,
-        rules,
-        limits,
-        stop,
+        terms,
         tell,
         look: Shared::new(SHARED_FOR),
         snapshots,
-        silent: OnceLock::new(),
+        halted: OnceLock::new(),
     };
     let run_one = |(place, planned)| {
         let run = &run;
@@ -230,78 +254,130 @@ pub async fn delete<'p, W: World>(
     // Unordered: one volume that takes its time to go must not hold up the start of the others.
     let mut ended: Vec<_> = stream::iter(deletions.volumes().iter().enumerate())
         .map(run_one)
-        .buffer_unordered(rules.parallel.max(1))
+        .buffer_unordered(terms.rules.parallel.max(1))
         .collect()
         .await;
     ended.sort_by_key(|(place, ..)| *place);
     let outcomes = ended.into_iter().map(|(_, planned, outcome)| (planned, outcome)).collect();
     let interrupted = run.stopped();
-    Summary { outcomes, silent: run.silent.into_inner().unwrap_or_default(), interrupted }
+    let (silent, unrecorded) = match run.halted.into_inner() {
+        None => (Vec::new(), None),
+        Some(Halt::Silent(silent)) => (silent, None),
+        Some(Halt::Unrecorded(reason)) => (Vec::new(), Some(reason)),
+    };
+    Summary { outcomes, silent, unrecorded, interrupted }
 }
 
 /// One run of deletions.
-struct Run<'r, 'p, W> {
+struct Run<'r, 'p, W, R> {
     world: &'r W,
+    record: &'r R,
     deletions: &'p Deletions,
     confirmed: &'r Confirmed,
-    rules: &'r OrphanRules,
-    limits: &'r Limits,
-    stop: watch::Receiver<bool>,
+    terms: &'r Terms<'r>,
     tell: &'r (dyn Fn(Event<'p>) + Sync),
     look: Shared<SecondLook>,
     snapshots: BTreeMap<&'p ProjectKey, Shared<Vec<Snapshot>>>,
-    /// What was silent in the second look: set once, and then nothing more is sent.
-    silent: OnceLock<Vec<Unseen>>,
+    /// Set once, and then nothing more is sent.
+    halted: OnceLock<Halt>,
+}
+
+/// Why fleet itself stopped a run.
+#[derive(Debug)]
+enum Halt {
+    /// These were silent in the second look.
+    Silent(Vec<Unseen>),
+    /// It could not be written down what is done.
+    Unrecorded(String),
 }
 
 /// What to do with a volume after a step.
 enum Next {
     /// It is over.
     Over(Outcome),
-    /// Take the second look again.
-    Again(String),
+    /// Take the second look again, after the server's own time where it named one.
+    Again(String, Option<Duration>),
 }
 
-impl<'p, W: World> Run<'_, 'p, W> {
+/// What has been done with a volume so far.
+#[derive(Debug, Default)]
+struct Turn {
+    /// That it is deleted was written down, or may have been.
+    recorded: bool,
+    /// The deletion was sent, and the server said that it did nothing.
+    put_off: Option<String>,
+}
+
+/// A second look, with when each part of it was asked for.
+struct Seen {
+    clusters: shared::Answer<SecondLook>,
+    snapshots: shared::Answer<Vec<Snapshot>>,
+    volume: Volume,
+    volume_asked: Instant,
+}
+
+impl Seen {
+    fn is_stale(&self) -> bool {
+        let asked = self.clusters.asked.min(self.snapshots.asked).min(self.volume_asked);
+        asked.elapsed() > STALE_AFTER
+    }
+}
+
+impl<'p, W: World, R: Record> Run<'_, 'p, W, R> {
     fn stopped(&self) -> bool {
-        *self.stop.borrow()
+        *self.terms.stop.borrow()
     }
 
     fn may_send(&self) -> bool {
-        !self.stopped() && self.silent.get().is_none()
+        !self.stopped() && self.halted.get().is_none()
+    }
+
+    fn halt(&self, why: Halt) {
+        // The first reason is the one that is told.
+        let _ = self.halted.set(why);
     }
 
     async fn one(&self, planned: &'p Planned) -> Outcome {
-        let outcome = self.attempts(planned).await;
-        // The journal's second entry belongs here: what became of it, synced before the next volume is picked.
+        let mut turn = Turn::default();
+        let mut outcome = self.attempts(planned, &mut turn).await;
+        if let Some(reason) = turn.put_off.take() {
+            outcome = follow::after_put_off(self.world, self.terms.limits, planned, outcome, &reason).await;
+        }
+        // Whose turn did not come is in the plan that was written down, and nowhere after it.
+        if (turn.recorded || outcome != Outcome::NotStarted)
+            && let Err(reason) = self.record.over(planned, &outcome).await
+        {
+            self.halt(Halt::Unrecorded(reason));
+        }
         (self.tell)(Event { planned, step: Step::Over(outcome.clone()) });
         outcome
     }
 
-    async fn attempts(&self, planned: &'p Planned) -> Outcome {
+    async fn attempts(&self, planned: &'p Planned, turn: &mut Turn) -> Outcome {
         let mut why = String::new();
-        for delay in self.retry_delays(ATTEMPTS) {
+        for delay in retry::delays(self.terms.limits, ATTEMPTS) {
             // Whoever stops fleet does not wait for a look that hangs. From the deletion on, nothing is cut short.
             let Some(looked) = self.unless_stopped(self.look_again(planned)).await else {
                 return Outcome::NotStarted;
             };
             let next = match looked {
-                // Others may have found a hub silent in the meantime: then theirs is the newer answer.
-                Ok(()) if !self.may_send() => Next::Over(Outcome::NotStarted),
-                Ok(()) => self.send(planned).await,
+                Ok(seen) => self.send(planned, &seen, turn).await,
                 Err(next) => next,
             };
-            match next {
+            let wait = match next {
                 Next::Over(outcome) => return outcome,
-                Next::Again(reason) => why = reason,
-            }
-            self.unless_stopped(tokio::time::sleep(delay)).await;
+                Next::Again(reason, wait) => {
+                    why = reason;
+                    retry::longer(delay, wait)
+                }
+            };
+            self.unless_stopped(tokio::time::sleep(wait)).await;
         }
         Outcome::Failed { reason: format!("given up after {ATTEMPTS} attempts, not deleted: {why}") }
     }
 
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut stop = self.stop.clone();
+        let mut stop = self.terms.stop.clone();
         let stopped = async {
             if stop.wait_for(|stop| *stop).await.is_err() {
                 // Nobody is left who could stop it.
@@ -316,28 +392,26 @@ impl<'p, W: World> Run<'_, 'p, W> {
     }
 
     /// The second look. `Ok` only where it found nothing that speaks against deleting the volume.
-    async fn look_again(&self, planned: &'p Planned) -> Result<(), Next> {
+    async fn look_again(&self, planned: &'p Planned) -> Result<Seen, Next> {
         if !self.may_send() {
             return Err(Next::Over(Outcome::NotStarted));
         }
         (self.tell)(Event { planned, step: Step::Looking });
         let picked = Instant::now();
-        let look = self.second_look(picked).await.ok_or(Next::Over(Outcome::NotStarted))?;
+        let clusters = self.second_look(picked).await.ok_or(Next::Over(Outcome::NotStarted))?;
         let (fresh, snapshots) = futures_util::join!(self.volume(planned), self.snapshots(planned, picked));
-        let (fresh, snapshots) = match (fresh, snapshots) {
-            (Ok(Some(fresh)), Ok(snapshots)) => (fresh, snapshots),
-            (Ok(None), _) => return Err(Next::Over(Outcome::AlreadyGone)),
+        let (volume, volume_asked, snapshots) = match (fresh, snapshots) {
+            (Ok((Some(fresh), asked)), Ok(snapshots)) => (fresh, asked, snapshots),
+            (Ok((None, _)), _) => return Err(Next::Over(Outcome::AlreadyGone)),
             (Err(trouble), _) | (_, Err(trouble)) => {
                 let reason = format!("the second look failed, so it was not deleted: {}", trouble.reason);
                 return Err(Next::Over(Outcome::Failed { reason }));
             }
         };
-        still_orphan(planned, &fresh, &snapshots.value, &look.value, self.rules, self.world.now())
+        let (rules, now) = (self.terms.rules, self.world.now());
+        still_orphan(planned, &volume, &snapshots.value, &clusters.value, rules, now)
             .map_err(|reason| Next::Over(Outcome::Kept { reason }))?;
-        if look.arrived.elapsed() > STALE_AFTER || snapshots.arrived.elapsed() > STALE_AFTER {
-            return Err(Next::Again("the second look took too long to be acted on".to_owned()));
-        }
-        Ok(())
+        Ok(Seen { clusters, snapshots, volume, volume_asked })
     }
 
     /// The PVs of all hubs, asked for after the volume was picked or at most [`SHARED_FOR`] ago. `None` where a hub is
@@ -345,21 +419,25 @@ impl<'p, W: World> Run<'_, 'p, W> {
     async fn second_look(&self, picked: Instant) -> Option<shared::Answer<SecondLook>> {
         let ask = async || {
             // Those who waited for an answer that was no answer do not ask again: each would wait for the time limit.
-            if self.silent.get().is_some() {
+            if self.halted.get().is_some() {
                 return Err(());
             }
             let clusters = self.world.volumes_used().await;
-            clusters.and_then(|clusters| SecondLook::new(clusters, self.deletions.hubs())).map_err(|silent| {
-                // Nobody else asks while this is out, so nobody has set it.
-                let _ = self.silent.set(silent);
-            })
+            clusters
+                .and_then(|clusters| SecondLook::new(clusters, self.deletions.hubs()))
+                .map_err(|silent| self.halt(Halt::Silent(silent)))
         };
         self.look.get(picked, ask).await.ok()
     }
 
-    async fn volume(&self, planned: &Planned) -> Result<Option<Volume>, Trouble> {
+    /// The volume, with when it was asked for.
+    async fn volume(&self, planned: &Planned) -> Result<(Option<Volume>, Instant), Trouble> {
         let (project, id) = (&planned.project().key, planned.volume().id.as_str());
-        self.read(|| self.world.volume(project, id)).await
+        let ask = || async {
+            let asked = Instant::now();
+            Ok((self.world.volume(project, id).await?, asked))
+        };
+        retry::read(self.terms.limits, ask).await
     }
 
     async fn snapshots(
@@ -368,7 +446,7 @@ impl<'p, W: World> Run<'_, 'p, W> {
         picked: Instant,
     ) -> Result<shared::Answer<Vec<Snapshot>>, Trouble> {
         let project = &planned.project().key;
-        let ask = async || self.read(|| self.world.snapshots(project)).await;
+        let ask = async || retry::read(self.terms.limits, || self.world.snapshots(project)).await;
         match self.snapshots.get(project) {
             Some(shared) => shared.get(picked, ask).await,
             // Every project of the plan has one.
@@ -376,81 +454,68 @@ impl<'p, W: World> Run<'_, 'p, W> {
         }
     }
 
-    async fn send(&self, planned: &'p Planned) -> Next {
-        // The journal's first entry belongs here: what will be deleted and on what evidence, synced before it is sent.
+    async fn send(&self, planned: &'p Planned, seen: &Seen, turn: &mut Turn) -> Next {
+        // Others may have found a hub silent in the meantime: then theirs is the newer answer.
+        if !self.may_send() {
+            return Next::Over(Outcome::NotStarted);
+        }
+        if seen.is_stale() {
+            return Next::Again(TOO_SLOW.to_owned(), None);
+        }
+        turn.recorded = true;
+        if let Err(reason) = self.record.deleting(&self.deleting(planned, seen)).await {
+            self.halt(Halt::Unrecorded(reason));
+        }
+        // Writing takes its time too.
+        if !self.may_send() {
+            return Next::Over(Outcome::NotStarted);
+        }
+        if seen.is_stale() {
+            return Next::Again(TOO_SLOW.to_owned(), None);
+        }
         (self.tell)(Event { planned, step: Step::Deleting });
         let (project, id) = (&planned.project().key, planned.volume().id.as_str());
-        match self.world.delete(project, id, self.confirmed).await {
+        let sent = self.world.delete(project, id, self.confirmed).await;
+        let was_put_off = turn.put_off.take();
+        match sent {
             Ok(Sent::Accepted) => Next::Over(self.until_gone(planned, None).await),
+            // Whoever was put off before may have been heard all the same.
+            Ok(Sent::AlreadyGone) if was_put_off.is_some() => Next::Over(Outcome::Deleted),
             Ok(Sent::AlreadyGone) => Next::Over(Outcome::AlreadyGone),
-            Err(Trouble { kind: TroubleKind::PutOff, reason }) => Next::Again(reason),
-            Err(Trouble { kind: TroubleKind::Unknown | TroubleKind::TimedOut, reason }) => {
-                Next::Over(self.until_gone(planned, Some(reason)).await)
+            Err(Trouble { kind: TroubleKind::PutOff, reason, retry_after }) => {
+                turn.put_off = Some(reason.clone());
+                Next::Again(reason, retry_after)
             }
-            Err(Trouble { kind: TroubleKind::Refused, reason }) => {
+            Err(Trouble { kind: TroubleKind::Unknown | TroubleKind::TimedOut, reason, .. }) => {
+                Next::Over(self.until_gone(planned, Some(&reason)).await)
+            }
+            Err(Trouble { kind: TroubleKind::Refused, reason, .. }) => {
+                turn.put_off = was_put_off;
                 Next::Over(Outcome::Failed { reason: format!("Cinder refused: {reason}") })
             }
         }
     }
 
-    /// Asks until Cinder says 404. `lost` says why there was no answer to the deletion itself.
-    async fn until_gone(&self, planned: &Planned, lost: Option<String>) -> Outcome {
+    /// What is written down before it is sent.
+    fn deleting<'a>(&self, planned: &'a Planned, seen: &'a Seen) -> Deleting<'a> {
+        let now = self.world.now();
+        let at = |asked: Instant| now.checked_sub(asked.elapsed()).unwrap_or(now);
+        let evidence = Evidence {
+            hubs: Asked::all(&seen.clusters.value),
+            hubs_asked_at: at(seen.clusters.asked),
+            snapshots_asked_at: at(seen.snapshots.asked),
+            volume_asked_at: at(seen.volume_asked),
+        };
+        Deleting { planned, volume: &seen.volume, evidence }
+    }
+
+    async fn until_gone(&self, planned: &Planned, lost: Option<&str>) -> Outcome {
         let (project, id) = (&planned.project().key, planned.volume().id.as_str());
-        let deadline = Instant::now() + self.limits.gone_within;
-        let mut pause = self.limits.poll;
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.limits.poll * 8);
-            let known = match self.world.volume(project, id).await {
-                Ok(None) => return Outcome::Deleted,
-                Ok(Some(volume)) if volume.status.starts_with("error") => {
-                    return Outcome::Failed {
-                        reason: format!("Cinder could not delete it: its status is {:?}", volume.status),
-                    };
-                }
-                Ok(Some(volume)) => format!("its status is {:?}", volume.status),
-                Err(trouble) => trouble.reason,
-            };
-            if Instant::now() >= deadline {
-                return Outcome::Failed { reason: still_there(&known, lost) };
-            }
-        }
-    }
-
-    /// A read, tried again where the server put it off or failed.
-    async fn read<T, F: Future<Output = Result<T, Trouble>>>(
-        &self,
-        ask: impl Fn() -> F,
-    ) -> Result<T, Trouble> {
-        let mut delays = self.retry_delays(ATTEMPTS - 1);
-        loop {
-            match ask().await {
-                Err(trouble) if matches!(trouble.kind, TroubleKind::PutOff | TroubleKind::Unknown) => {
-                    match delays.next() {
-                        Some(delay) => tokio::time::sleep(delay).await,
-                        None => return Err(trouble),
-                    }
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    fn retry_delays(&self, times: usize) -> impl Iterator<Item = Duration> + use<W> {
-        ExponentialBuilder::default()
-            .with_min_delay(self.limits.retry)
-            .with_max_times(times)
-            .with_jitter()
-            .build()
+        follow::until_gone(self.world, self.terms.limits, project, id, lost).await
     }
 }
 
-fn still_there(known: &str, lost: Option<String>) -> String {
-    match lost {
-        None => format!("Cinder accepted the deletion, but the volume is still there: {known}"),
-        Some(lost) => format!("nobody knows whether Cinder got the deletion ({lost}): {known}"),
-    }
-}
+const TOO_SLOW: &str = "the second look took too long to be acted on";
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

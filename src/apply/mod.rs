@@ -2,5 +2,6 @@
 
 pub mod create;
 pub mod delete;
+pub mod mark;
 pub mod reconcile;
 pub mod world;

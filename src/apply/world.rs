@@ -1,10 +1,12 @@
 //! The world that deletions happen in: the fleet's own clients.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::delete::{Sent, Trouble, TroubleKind, World};
+use super::mark::Metadata;
 use crate::clock;
 use crate::confirm::Confirmed;
 use crate::exit::chain;
@@ -29,6 +31,7 @@ impl<'a> RealWorld<'a> {
         self.clouds.of(project).ok_or_else(|| Trouble {
             kind: TroubleKind::Refused,
             reason: format!("no openrc leads to project {}", project.id),
+            retry_after: None,
         })
     }
 }
@@ -40,7 +43,7 @@ fn trouble(error: &Error) -> Trouble {
         Nature::TimedOut => TroubleKind::TimedOut,
         Nature::Refused => TroubleKind::Refused,
     };
-    Trouble { kind, reason: chain(error) }
+    Trouble { kind, reason: chain(error), retry_after: error.retry_after() }
 }
 
 impl World for RealWorld<'_> {
@@ -67,5 +70,24 @@ impl World for RealWorld<'_> {
 
     fn now(&self) -> Timestamp {
         clock::now()
+    }
+}
+
+impl Metadata for RealWorld<'_> {
+    async fn look_up(&self, project: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
+        self.volume(project, id).await
+    }
+
+    async fn set(
+        &self,
+        project: &ProjectKey,
+        id: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<(), Trouble> {
+        self.cloud(project)?.set_metadata(id, metadata).await.map_err(|error| trouble(&error))
+    }
+
+    async fn remove(&self, project: &ProjectKey, id: &str, key: &str) -> Result<(), Trouble> {
+        self.cloud(project)?.delete_metadata(id, key).await.map_err(|error| trouble(&error))
     }
 }

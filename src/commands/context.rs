@@ -91,6 +91,12 @@ pub fn tell_unseen(unseen: &[Unseen]) {
     }
 }
 
+/// The width of the terminal that standard output is; `None` for a pipe or a file.
+pub fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
 /// A reader that has seen enough (`| head`) is not an error of fleet's; it ends quietly, as other tools do.
 pub fn written(result: std::io::Result<()>) -> Result<(), Failure> {
     match result {

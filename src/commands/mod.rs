@@ -5,6 +5,7 @@ pub mod context;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod journal;
 pub mod list;
 pub mod new;
 pub mod orphans;

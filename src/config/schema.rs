@@ -44,11 +44,19 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 const MIN_AGE: Duration = Duration::from_hours(24);
-const PARALLEL: usize = 8;
+/// Measured on real parts: from 8 to 32 the wait for Cinder goes away; beyond that its API has no more to give.
+const PARALLEL: usize = 32;
 /// Long enough to have a plan reviewed by somebody who works in another part of the day.
 const PLAN_EXPIRES: Duration = Duration::from_hours(24);
 /// More deletions at once than Cinder's workers take are only queued there.
 const PARALLEL_BOUNDS: std::ops::RangeInclusive<i64> = 1..=256;
+
+/// More than that, nobody reads line by line.
+const BRAKE_VOLUMES: u64 = 50;
+/// More than any project has.
+const BRAKE_VOLUMES_BOUNDS: std::ops::RangeInclusive<i64> = 0..=1_000_000;
+/// Users come and go, but not every fifth one between two looks.
+const BRAKE_PERCENT: u64 = 20;
 
 /// What of this machine the file's meaning depends on.
 #[derive(Debug, Clone)]
@@ -226,6 +234,10 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
     let rules = OrphanRules {
         min_age: reader.parsed("min_age", problems, values::duration).map_or(MIN_AGE, Spanned::into_inner),
         parallel: reader.integer("parallel", PARALLEL_BOUNDS, problems).unwrap_or(PARALLEL),
+        brake_volumes: reader
+            .integer("brake_volumes", BRAKE_VOLUMES_BOUNDS, problems)
+            .unwrap_or(BRAKE_VOLUMES),
+        brake_percent: reader.integer("brake_percent", 0..=100, problems).unwrap_or(BRAKE_PERCENT),
         plan_expires: reader
             .parsed("plan_expires", problems, values::lifetime)
             .map_or(PLAN_EXPIRES, Spanned::into_inner),

@@ -50,7 +50,7 @@ pub(super) fn unseen(hub: &HubName, error: &Error) -> Unseen {
 }
 
 /// Clients for the clusters of all hubs, those without one with the reason.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Clusters {
     by_hub: BTreeMap<HubName, Result<Cluster, Unseen>>,
     remembered: Vec<Tombstone>,

@@ -12,4 +12,4 @@ pub use clusters::Clusters;
 pub use hubs::{Depth, look_at_hubs};
 pub use openrc::{OpenrcLook, look_at_openrc};
 pub use sandboxes::Sandboxes;
-pub use volumes::{Clouds, look_at_volumes};
+pub use volumes::{Clouds, look_at_projects, look_at_volumes};

@@ -139,6 +139,19 @@ fn undeclared(fleet: &Fleet, stranger: &Sandbox) -> Unseen {
     }
 }
 
+/// Looks at all volumes of all projects, and at no cluster. Orphans are never judged from this.
+pub async fn look_at_projects(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    interrupt: &Interrupt,
+) -> (Clouds, Vec<ProjectVolumes>, Vec<Unseen>) {
+    let (clouds, mut unseen) = Clouds::connect(engine, fleet, sandboxes, interrupt).await;
+    let (projects, missing) = clouds.volumes().await;
+    unseen.extend(missing);
+    (clouds, projects, unseen)
+}
+
 /// Looks at all volumes of all projects, and then at all PVs of all clusters.
 ///
 /// The order is part of the rule: the CSI driver makes the Cinder volume before the PV, so a volume that is listed and

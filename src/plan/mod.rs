@@ -1,5 +1,6 @@
 //! All judgement: pure and synchronous, with no clock, network or randomness of its own.
 
+pub mod brake;
 pub mod diagnose;
 pub mod orphans;
 pub mod reconcile;

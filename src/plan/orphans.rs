@@ -5,8 +5,10 @@
 
 mod claim_name;
 mod decided;
+pub mod keep;
 mod marks;
 mod names;
+mod quarantine;
 mod references;
 mod rule;
 mod unknown;
@@ -34,6 +36,7 @@ use crate::observed::{
 
 pub use self::decided::{Decided, Dropped};
 pub use self::marks::MadeFor;
+pub use self::quarantine::{Marking, SINCE, still_to_mark};
 pub use self::references::Index;
 use self::references::References;
 use self::rule::{Case, Scene};
@@ -644,6 +647,11 @@ impl SecondLook {
         }
         let index = Index::new(&clusters);
         Ok(Self { clusters, index })
+    }
+
+    /// The clusters that were asked.
+    pub fn asked(&self) -> impl Iterator<Item = &ClusterVolumes> {
+        in_the_fleet(&self.clusters)
     }
 }
 

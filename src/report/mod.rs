@@ -1,6 +1,8 @@
 //! Turns what was observed, planned and done into tables, JSON and progress. Decides nothing.
 
 mod failure;
+pub mod journal;
+pub mod marks;
 pub mod orphans;
 mod prefix;
 mod progress;

@@ -129,6 +129,9 @@ pub fn summary(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
             "Stopped: before deleting, fleet looks at all hubs once more, and not all could be seen."
         )?;
     }
+    if let Some(reason) = &summary.unrecorded {
+        writeln!(out, "Stopped: {}. What cannot be written down is not done.", clean(reason))?;
+    }
     unseen(out, &summary.silent)
 }
 

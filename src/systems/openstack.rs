@@ -18,6 +18,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ const NOVA: &str = "compute 2.69";
 
 /// How often a page is asked for again after 429, 500, 503 or a broken connection.
 const RETRIES: usize = 2;
+
+/// The longest that a server's `Retry-After` is honoured.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What Cinder said to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +248,37 @@ impl Cloud {
         }
     }
 
+    /// Adds to a volume's metadata, or changes what is there; every other key stays as it is.
+    pub async fn set_metadata(&self, id: &str, metadata: &BTreeMap<String, String>) -> Result<(), Error> {
+        let ask = async || {
+            safe_id(id)?;
+            let pairs = || metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let request = || {
+                let request =
+                    volume::metadata::create::Request::builder().volume_id(id).metadata(pairs()).build();
+                request.map_err(|error| Cause::request(&error))
+            };
+            body(self.service(request).await?).map(drop)
+        };
+        ask().await.map_err(|cause| Error::Metadata { id: id.to_owned(), source: self.scrub(cause) })
+    }
+
+    /// Takes one key out of a volume's metadata. One that is not there is no error.
+    pub async fn delete_metadata(&self, id: &str, key: &str) -> Result<(), Error> {
+        let ask = async || {
+            safe_id(id)?;
+            let key = in_a_path(key);
+            let request = || {
+                let request =
+                    volume::metadata::delete::Request::builder().volume_id(id).id(key.as_str()).build();
+                request.map_err(|error| Cause::request(&error))
+            };
+            let response = self.service(request).await?;
+            if is_gone(&response) { Ok(()) } else { body(response).map(drop) }
+        };
+        ask().await.map_err(|cause| Error::Metadata { id: id.to_owned(), source: self.scrub(cause) })
+    }
+
     async fn list<R, T, E>(
         &self,
         key: &'static str,
@@ -400,11 +435,8 @@ fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    Err(Cause::Status {
-        status: response.status().as_u16(),
-        message: error::message(&response),
-        wait: error::wait(&response),
-    })
+    let (status, message) = (response.status().as_u16(), error::message(&response));
+    Err(Cause::Status { status, message, retry_after: error::retry_after(response.headers()) })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {
@@ -422,6 +454,15 @@ fn is_gone(response: &Response<Bytes>) -> bool {
 fn safe_id(id: &str) -> Result<(), Cause> {
     let safe = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if safe { Ok(()) } else { Err(Cause::Request(format!("{id:?} is not a volume's id"))) }
+}
+
+/// A key of the metadata as one part of a path, whatever is in it.
+fn in_a_path(key: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    key.bytes().map(one).collect()
 }
 
 /// The project's key, as Keystone and the openrc have it.

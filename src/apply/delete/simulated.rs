@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::confirm::Confirmed;
 use crate::observed::{ClusterVolumes, PersistentVolume, ProjectKey, Snapshot, Unseen, Volume};
-use crate::plan::orphans::samples;
+use crate::plan::orphans::{Planned, samples};
 
-use super::{Sent, Trouble, TroubleKind, World};
+use super::{Deleting, Outcome, Record, Sent, Trouble, TroubleKind, World};
 
 /// What happens to a volume at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ impl Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     PutOff,
+    /// A proxy passes it on, and says 503.
+    PutOffButDone,
     /// It is done, and the answer is lost.
     AnswerLost,
     /// It is not done, and there is no answer.
@@ -67,16 +69,30 @@ pub(super) struct Script {
     pub(super) deleting: Duration,
     /// Volumes that Cinder cannot delete.
     pub(super) stuck: Vec<u64>,
+    /// How long it takes to write something down.
+    pub(super) writing: Duration,
+    /// From when on nothing can be written down.
+    pub(super) full: Option<Duration>,
+    /// How long a server that puts off wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
-/// Everything that was asked, with when it arrived at the server.
+/// Everything that was asked, with when it arrived at the server, and what was written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call {
+    /// The question for PVs leaves.
+    Asked,
     Volumes,
     Volume(String),
     Snapshots,
     Delete(String),
     Silence,
+    /// It is written down, for good, that a volume is deleted now.
+    Recorded(String),
+    /// The same for what became of it.
+    RecordedOver(String, Outcome),
+    /// It could not be written down.
+    Unrecorded,
 }
 
 pub(super) struct Simulated {
@@ -168,7 +184,7 @@ impl Simulated {
                 volume.status = "deleting".to_owned();
             }
         }
-        if self.happened(number, &[Change::Attached]) {
+        if volume.status == "available" && self.happened(number, &[Change::Attached]) {
             volume.status = "in-use".to_owned();
             volume.attachments.push("server".to_owned());
         }
@@ -182,18 +198,44 @@ impl Simulated {
     }
 }
 
-fn trouble(fault: Fault) -> Trouble {
+/// What is written down in that world.
+pub(super) struct Notes<'w>(pub(super) &'w Simulated);
+
+impl Notes<'_> {
+    async fn write(&self, call: Call) -> Result<(), String> {
+        tokio::time::sleep(self.0.script.writing).await;
+        if self.0.script.full.is_some_and(|from| self.0.elapsed() >= from) {
+            self.0.log(Call::Unrecorded);
+            return Err("no space left".to_owned());
+        }
+        self.0.log(call);
+        Ok(())
+    }
+}
+
+impl Record for Notes<'_> {
+    async fn deleting(&self, about: &Deleting<'_>) -> Result<(), String> {
+        self.write(Call::Recorded(about.volume.id.clone())).await
+    }
+
+    async fn over(&self, planned: &Planned, outcome: &Outcome) -> Result<(), String> {
+        self.write(Call::RecordedOver(planned.volume().id.clone(), outcome.clone())).await
+    }
+}
+
+fn trouble(fault: Fault, retry_after: Option<Duration>) -> Trouble {
     let kind = match fault {
-        Fault::PutOff => TroubleKind::PutOff,
+        Fault::PutOff | Fault::PutOffButDone => TroubleKind::PutOff,
         Fault::AnswerLost | Fault::RequestLost => TroubleKind::Unknown,
         Fault::TimedOut => TroubleKind::TimedOut,
     };
-    Trouble { kind, reason: format!("{fault:?}") }
+    Trouble { kind, reason: format!("{fault:?}"), retry_after }
 }
 
 impl World for Simulated {
     async fn volumes_used(&self) -> Result<Vec<ClusterVolumes>, Vec<Unseen>> {
         let (latency, _) = self.request();
+        self.log(Call::Asked);
         tokio::time::sleep(latency).await;
         let answer = self.pvs();
         let silent = self.script.silent.is_some_and(|from| self.elapsed() >= from);
@@ -215,7 +257,7 @@ impl World for Simulated {
             .map(samples::snapshot_of)
             .collect();
         tokio::time::sleep(latency).await;
-        fault.map_or(Ok(answer), |fault| Err(trouble(fault)))
+        fault.map_or(Ok(answer), |fault| Err(trouble(fault, self.script.retry_after)))
     }
 
     async fn volume(&self, _: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
@@ -224,7 +266,7 @@ impl World for Simulated {
         self.log(Call::Volume(id.to_owned()));
         let answer = self.look_up(id);
         tokio::time::sleep(latency).await;
-        fault.map_or(Ok(answer), |fault| Err(trouble(fault)))
+        fault.map_or(Ok(answer), |fault| Err(trouble(fault, self.script.retry_after)))
     }
 
     async fn delete(&self, _: &ProjectKey, id: &str, _: &Confirmed) -> Result<Sent, Trouble> {
@@ -238,7 +280,7 @@ impl World for Simulated {
         }
         tokio::time::sleep(latency).await;
         match fault {
-            Some(fault) => Err(trouble(fault)),
+            Some(fault) => Err(trouble(fault, self.script.retry_after)),
             None if there => Ok(Sent::Accepted),
             None => Ok(Sent::AlreadyGone),
         }

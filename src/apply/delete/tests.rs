@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use proptest::prelude::*;
 
-use super::simulated::{Call, Change, Fault, Script, Simulated};
+use super::simulated::{Call, Change, Fault, Notes, Script, Simulated};
 use super::*;
 use crate::plan::orphans::{plan, samples};
 
@@ -49,8 +49,9 @@ fn run_until(script: Script, parallel: usize, stop_at: Option<Duration>) -> Ran 
             steps.lock().unwrap().push((world.elapsed(), id, event.step));
         };
         let (stop, stopped) = watch::channel(false);
-        let limits = Limits::default();
-        let deleting = delete(&world, &deletions, &confirmed, &rules, &limits, stopped, &tell);
+        let terms = Terms { rules: &rules, limits: &Limits::default(), stop: stopped };
+        let notes = Notes(&world);
+        let deleting = delete(&world, &notes, &deletions, &confirmed, &terms, &tell);
         let stopping = async {
             if let Some(at) = stop_at {
                 tokio::time::sleep(at).await;
@@ -154,7 +155,7 @@ fn no_look_is_older_than_it_may_be() {
 
 #[test]
 fn a_second_look_that_took_too_long_is_taken_again() {
-    let slow = Duration::from_secs(15);
+    let slow = Duration::from_secs(25);
     let mut latencies = vec![Duration::from_millis(20); 40];
     // The second request is the volume's: by its end, the list of PVs is stale.
     latencies[2] = slow;
@@ -211,6 +212,83 @@ fn a_deletion_whose_answer_is_lost_is_followed_and_not_sent_again() {
             assert_eq!(ran.exit, Exit::Failed);
         }
     }
+}
+
+#[test]
+fn a_deletion_that_was_put_off_and_done_all_the_same_is_followed_and_told_as_deleted() {
+    for deleting in [Duration::ZERO, Duration::from_secs(30)] {
+        let mut faults = vec![None; 200];
+        faults[4] = Some(Fault::PutOffButDone);
+        let ran = run(Script { faults, deleting, ..quiet(1) }, 1);
+        assert_eq!((&ran.outcomes[..], ran.exit), (&[Outcome::Deleted][..], Exit::Done));
+        assert_eq!(ran.deletes().len(), 1);
+    }
+}
+
+#[test]
+fn a_deletion_that_was_put_off_and_done_is_told_as_deleted_also_when_fleet_is_stopped() {
+    let mut faults = vec![None; 200];
+    faults[4] = Some(Fault::PutOffButDone);
+    let script = Script { faults, deleting: Duration::from_secs(3), ..quiet(1) };
+    let ran = run_until(script, 1, Some(Duration::from_millis(100)));
+    assert_eq!((&ran.outcomes[..], ran.exit), (&[Outcome::Deleted][..], Exit::Interrupted));
+}
+
+#[test]
+fn a_deletion_that_was_put_off_and_not_sent_again_is_not_called_untouched() {
+    let mut faults = vec![None; 200];
+    faults[4] = Some(Fault::PutOff);
+    let ran = run_until(Script { faults, ..quiet(1) }, 1, Some(Duration::from_millis(100)));
+    assert!(reason(&ran.outcomes[0]).contains("not sent again (PutOff): its status is \"available\""));
+    assert!(ran.world.deleted().is_empty());
+}
+
+#[test]
+fn a_server_is_left_alone_for_as_long_as_it_asks_but_not_for_ever() {
+    for (asked_for, waited) in [(5, 5), (3600, 60)] {
+        let mut faults = vec![None; 200];
+        faults[4] = Some(Fault::PutOff);
+        let retry_after = Some(Duration::from_secs(asked_for));
+        let ran = run(Script { faults, retry_after, ..quiet(1) }, 1);
+        let sent = ran.deletes();
+        assert_eq!((ran.outcomes.as_slice(), sent.len()), (&[Outcome::Deleted][..], 2));
+        let pause = sent[1].0.saturating_sub(sent[0].0);
+        assert!(pause >= Duration::from_secs(waited) && pause < Duration::from_secs(waited + 2), "{pause:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_done() {
+    let ran = run(Script { full: Some(Duration::ZERO), ..quiet(5) }, 2);
+    assert_eq!(ran.outcomes, vec![Outcome::NotStarted; 5]);
+    assert_eq!((ran.exit, ran.deletes().len()), (Exit::Failed, 0));
+}
+
+#[test]
+fn once_nothing_can_be_written_down_the_rest_is_left_and_what_was_sent_is_told() {
+    let script = Script { full: Some(Duration::from_secs(4)), deleting: Duration::from_secs(3), ..quiet(6) };
+    let ran = run(script, 1);
+    let deleted = ran.outcomes.iter().filter(|outcome| **outcome == Outcome::Deleted).count();
+    assert!((1..6).contains(&deleted), "{:?}", ran.outcomes);
+    assert_eq!(ran.outcomes[5], Outcome::NotStarted);
+    assert_eq!((ran.exit, ran.deletes().len()), (Exit::Failed, deleted));
+}
+
+#[test]
+fn a_look_that_became_stale_while_it_was_written_down_is_taken_again() {
+    let ran = run(Script { writing: STALE_AFTER + Duration::from_secs(1), ..quiet(1) }, 1);
+    assert!(reason(&ran.outcomes[0]).contains("took too long"), "{:?}", ran.outcomes);
+    assert_eq!(ran.deletes().len(), 0);
+}
+
+#[test]
+fn a_look_is_as_old_as_its_question_and_not_as_its_answer() {
+    // Each list of PVs takes longer on its way than a look may be old.
+    let mut latencies = vec![Duration::from_millis(20); 7];
+    latencies[1] = STALE_AFTER + Duration::from_secs(1);
+    let ran = run(Script { latencies, ..quiet(1) }, 1);
+    assert_eq!(ran.outcomes, [Outcome::Deleted]);
+    assert_eq!(ran.count(&Call::Volumes), 2);
 }
 
 #[test]
@@ -271,6 +349,7 @@ fn a_script() -> impl Strategy<Value = Script> {
     let fault = prop_oneof![
         12 => Just(None),
         1 => Just(Some(Fault::PutOff)),
+        1 => Just(Some(Fault::PutOffButDone)),
         1 => Just(Some(Fault::AnswerLost)),
         1 => Just(Some(Fault::RequestLost)),
         1 => Just(Some(Fault::TimedOut)),
@@ -284,8 +363,13 @@ fn a_script() -> impl Strategy<Value = Script> {
         prop::collection::vec(fault, 1..9),
         milliseconds(0..8_000),
         prop::collection::vec(0..12u64, 0..2),
+        (
+            prop_oneof![1 => Just(0u64), 2 => 0..300u64, 1 => 0..30_000u64],
+            prop_oneof![5 => Just(None), 1 => milliseconds(0..10_000).prop_map(Some)],
+            prop_oneof![3 => Just(None), 1 => milliseconds(0..100_000).prop_map(Some)],
+        ),
     )
-        .prop_map(|(volumes, hubs, changes, silent, latencies, faults, deleting, stuck)| Script {
+        .prop_map(|(volumes, hubs, changes, silent, latencies, faults, deleting, stuck, more)| Script {
             volumes,
             hubs,
             changes,
@@ -294,6 +378,9 @@ fn a_script() -> impl Strategy<Value = Script> {
             faults,
             deleting,
             stuck,
+            writing: Duration::from_millis(more.0),
+            full: more.1,
+            retry_after: more.2,
         })
 }
 
@@ -324,7 +411,10 @@ fn check_silence(ran: &Ran) -> Result<(), TestCaseError> {
     let calls = ran.world.calls();
     let Some(place) = calls.iter().position(|(_, call)| *call == Call::Silence) else { return Ok(()) };
     prop_assert!(calls[place..].iter().all(|(_, call)| !matches!(call, Call::Delete(_))));
-    prop_assert!(matches!(ran.exit, Exit::CannotTell | Exit::Interrupted));
+    // Whichever stopped it first is the one that is told.
+    let unrecorded = calls.iter().position(|(_, call)| *call == Call::Unrecorded);
+    let first = unrecorded.is_none_or(|unrecorded| place < unrecorded);
+    prop_assert!(!first || matches!(ran.exit, Exit::CannotTell | Exit::Interrupted));
     Ok(())
 }
 
@@ -337,13 +427,54 @@ fn check_outcomes(ran: &Ran) -> Result<(), TestCaseError> {
         let was_sent = sent.iter().any(|(_, known)| *known == id);
         match outcome {
             Outcome::Deleted => prop_assert!(was_sent),
-            Outcome::NotStarted => {
-                // A deletion that Cinder put off was sent, and not done.
-                prop_assert!(!ran.world.deleted().contains(&id));
-            }
+            Outcome::NotStarted => prop_assert!(!was_sent),
             Outcome::Kept { .. } => prop_assert!(!ran.world.deleted().contains(&id)),
             Outcome::AlreadyGone | Outcome::Failed { .. } => {}
         }
+    }
+    Ok(())
+}
+
+/// Each deletion was written down, for good, before it was sent and after the one before it; and once something could
+/// not be written down, nothing is sent any more. What became of every volume that was sent is written down too, once,
+/// after everything else about it.
+fn check_record(ran: &Ran) -> Result<(), TestCaseError> {
+    let mut open: std::collections::BTreeMap<String, bool> = std::collections::BTreeMap::new();
+    let mut full = false;
+    let mut over = Vec::new();
+    for (_, call) in ran.world.calls() {
+        match call {
+            Call::Recorded(id) => {
+                prop_assert!(!over.contains(&id), "{} was over", id);
+                open.insert(id, true);
+            }
+            Call::Delete(id) => {
+                prop_assert!(!full, "{} was sent when nothing could be written down", id);
+                prop_assert_eq!(open.insert(id.clone(), false), Some(true), "{} was not written down", id);
+            }
+            Call::RecordedOver(id, outcome) => {
+                let number =
+                    (0u64..).zip(&ran.outcomes).find(|(number, _)| samples::volume_id(*number) == id);
+                prop_assert_eq!(number.map(|(_, told)| told.clone()), Some(outcome));
+                open.remove(&id);
+                over.push(id);
+            }
+            Call::Unrecorded => full = true,
+            _ => {}
+        }
+    }
+    prop_assert!(full || open.is_empty(), "{:?} have no end", open);
+    prop_assert!(!full || matches!(ran.exit, Exit::Failed | Exit::CannotTell | Exit::Interrupted));
+    Ok(())
+}
+
+/// Every deletion rests on PVs that were asked for at most [`STALE_AFTER`] before it.
+fn check_age(ran: &Ran) -> Result<(), TestCaseError> {
+    let calls = ran.world.calls();
+    for (sent, id) in ran.deletes() {
+        let asked = calls.iter().filter(|(at, call)| *call == Call::Asked && *at <= sent).map(|(at, _)| *at);
+        let oldest = sent.saturating_sub(STALE_AFTER);
+        prop_assert!(asked.max().is_some_and(|asked| asked >= oldest), "{} was deleted on old evidence", id);
     }
     Ok(())
 }
@@ -359,5 +490,7 @@ proptest! {
         check_no_harm(&ran)?;
         check_silence(&ran)?;
         check_outcomes(&ran)?;
+        check_record(&ran)?;
+        check_age(&ran)?;
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Args, delete};
+use super::Args;
+use super::delete::{self, Wanted};
 use crate::apply::world::RealWorld;
 use crate::clock;
 use crate::commands::context::{Context, tell};
@@ -55,5 +56,6 @@ pub(super) async fn run(
     }
     let (all, left) = (saved.volumes.len() as u64, both.volumes().len());
     tell(&format!("of {} in the plan, {left} can be deleted\n", count(all, "volume")));
-    delete::run(args, context, fleet, &both, Some(&dropped), world).await
+    let wanted = Wanted { plan, deletions: &both, dropped: Some(&dropped), resumed: None };
+    delete::run(args, context, fleet, wanted, world).await
 }

@@ -1,30 +1,47 @@
 //! `fleet orphans --delete`: what is done once the orphans are known.
 
-use super::{Args, Format, shown, terminal_width};
-use crate::apply::delete::{self, Limits, Summary};
+use super::resume::Resumed;
+use super::{Args, Format, confirm, shown, text};
+use crate::apply::delete::{self, Limits, Summary, Terms};
 use crate::apply::world::RealWorld;
-use crate::commands::context::{Context, tell, tell_unseen};
+use crate::commands::context::{Context, tell, tell_unseen, terminal_width};
 use crate::confirm::Confirmed;
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
-use crate::plan::orphans::{Deletions, Dropped};
+use crate::journal::{Journal, RunRecord};
+use crate::plan::orphans::{Deletions, Dropped, OrphanPlan};
 use crate::report::Progress;
 use crate::report::orphans::{self as report, Look};
 
-/// Shows what would be deleted, and deletes it if that is confirmed. `dropped` is what a saved plan has beside it.
+/// What is to be deleted.
+pub(super) struct Wanted<'w> {
+    /// What all volumes are.
+    pub(super) plan: &'w OrphanPlan<'w>,
+    /// Those that are to be deleted.
+    pub(super) deletions: &'w Deletions,
+    /// What a saved plan has beside them.
+    pub(super) dropped: Option<&'w [Dropped]>,
+    /// The runs that they are left of.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// Shows what would be deleted, and deletes it if that is confirmed.
 pub(super) async fn run(
     args: &Args,
     context: &Context,
     fleet: &Fleet,
-    deletions: &Deletions,
-    dropped: Option<&[Dropped]>,
+    wanted: Wanted<'_>,
     world: &RealWorld<'_>,
 ) -> Result<Exit, Failure> {
-    let confirmed = Confirmed::by_flag(deletions, args.confirm);
+    let Wanted { plan, deletions, dropped, resumed } = wanted;
     // With --confirm, the one JSON document that is written is about what was done.
     match args.format {
         Format::Table | Format::Csv => {
-            shown(|out| report::deletions(out, deletions, Look { width: terminal_width(), all: false }))?;
+            let look = Look { width: terminal_width(), all: false };
+            shown(|out| report::deletions(out, deletions, look))?;
+            if confirm::is_shown_elsewhere(args) {
+                tell(&text(|out| report::deletions(out, deletions, look))?);
+            }
         }
         Format::Json if !args.confirm => shown(|out| report::deletions_json(out, deletions, dropped))?,
         Format::Json if deletions.is_empty() => {
@@ -32,9 +49,10 @@ pub(super) async fn run(
         }
         Format::Json => {}
     }
-    let Some(confirmed) = confirmed else {
-        return if deletions.is_empty() { Ok(Exit::Done) } else { Err(unconfirmed(args, deletions)) };
-    };
+    if deletions.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let confirmed = confirm::ask(args, context, &fleet.orphans, plan, deletions).await?;
     // A hub that was declared meanwhile has not been asked.
     if context.fleet()? != *fleet {
         return Err(Failure {
@@ -43,26 +61,26 @@ pub(super) async fn run(
             hint: Some("run it again".to_owned()),
         });
     }
-    let summary = carry_out(context, fleet, world, deletions, &confirmed).await;
+    let (journal, resumed) = match resumed {
+        Some(resumed) => {
+            let Resumed { journal, runs, .. } = resumed;
+            (journal, runs)
+        }
+        None => (Journal::open(fleet).await?, Vec::new()),
+    };
+    let run = journal.begin(fleet, deletions, confirmed.how(), resumed.clone()).await?;
+    // Only now: what is left of them is in the plan of a run that is written down.
+    journal.end_all(&resumed, Some(run.id())).await?;
+    let summary = carry_out(context, fleet, world, deletions, &confirmed, &run).await;
+    // What was done is told whether or not its end can still be written down.
+    let ended = run.end(summary.exit()).await;
     match args.format {
         Format::Json => shown(|out| report::summary_json(out, &summary, dropped))?,
         Format::Table | Format::Csv => shown(|out| report::summary(out, &summary))?,
     }
     tell_unseen(&summary.silent);
+    ended?;
     Ok(summary.exit())
-}
-
-fn unconfirmed(args: &Args, deletions: &Deletions) -> Failure {
-    let total = deletions.total();
-    let what = match &args.apply {
-        Some(path) => format!("--apply {}", path.display()),
-        None => "--delete".to_owned(),
-    };
-    Failure {
-        exit: Exit::Unconfirmed,
-        problems: vec![format!("{} volumes, {} GiB, would be deleted for good", total.volumes, total.gib)],
-        hint: Some(format!("look at each of them above; then: fleet orphans {what} --confirm")),
-    }
 }
 
 async fn carry_out<'p>(
@@ -71,6 +89,7 @@ async fn carry_out<'p>(
     world: &RealWorld<'_>,
     deletions: &'p Deletions,
     confirmed: &Confirmed,
+    run: &RunRecord<'_>,
 ) -> Summary<'p> {
     let progress = Progress::new("deleting", deletions.volumes().len());
     let said = |event: delete::Event<'_>| {
@@ -81,16 +100,9 @@ async fn carry_out<'p>(
             progress.aside(|| tell(&format!("{line}\n")));
         }
     };
-    let summary = delete::delete(
-        world,
-        deletions,
-        confirmed,
-        &fleet.orphans,
-        &Limits::default(),
-        context.interrupt.receiver(),
-        &said,
-    )
-    .await;
+    let terms =
+        Terms { rules: &fleet.orphans, limits: &Limits::default(), stop: context.interrupt.receiver() };
+    let summary = delete::delete(world, run, deletions, confirmed, &terms, &said).await;
     drop(progress);
     summary
 }

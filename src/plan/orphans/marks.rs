@@ -7,6 +7,8 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
+use crate::text::{clean, excerpt};
+
 /// The cluster name that kubespray gives to every cluster, so it names none.
 const ANY_CLUSTER: &str = "kubernetes";
 
@@ -17,10 +19,13 @@ const CLUSTER_KEY_PREFIXES: [&str; 2] = ["kubernetes.io/cluster/", "kubernetes.i
 const CLUSTER: &[u8] = b"cluster";
 
 /// Keep the volume, for good.
-const KEEP: &str = "fleet.keep";
+pub(super) const KEEP: &str = "fleet.keep";
 
 /// Keep the volume until a date or a time.
-const KEEP_UNTIL: &str = "fleet.keep-until";
+pub(super) const KEEP_UNTIL: &str = "fleet.keep-until";
+
+/// Why to keep it. For eyes alone.
+pub(super) const KEEP_REASON: &str = "fleet.keep-reason";
 
 /// A day has ended everywhere on Earth only 12 hours after it ended at UTC. Whoever wrote a date meant their own.
 const LAST_ZONE: SignedDuration = SignedDuration::from_hours(12);
@@ -36,8 +41,23 @@ pub(super) fn keep(metadata: &BTreeMap<String, String>, now: Timestamp) -> Optio
         } else {
             return None;
         };
+        let reason = why(metadata).map_or_else(|| reason.clone(), |why| format!("{reason}: {why}"));
         Some((key.as_str(), value.as_str(), reason))
     })
+}
+
+/// What whoever asked to keep it said about it.
+fn why(metadata: &BTreeMap<String, String>) -> Option<String> {
+    let is_why = |key: &str| key.trim().eq_ignore_ascii_case(KEEP_REASON);
+    let (_, why) = metadata.iter().find(|(key, _)| is_why(key))?;
+    Some(clean(&excerpt(why)).into_owned()).filter(|why| !why.is_empty())
+}
+
+/// Every key that has to do with keeping, as it is written in this metadata.
+pub(super) fn keep_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
+    let ours =
+        |key: &str| [KEEP, KEEP_UNTIL, KEEP_REASON].iter().any(|name| key.trim().eq_ignore_ascii_case(name));
+    metadata.keys().filter(|key| ours(key)).cloned().collect()
 }
 
 /// Only a plain no is a no: an empty value, or one that nobody can read, keeps.
@@ -45,10 +65,14 @@ fn is_no(value: &str) -> bool {
     matches!(value.trim().to_ascii_lowercase().as_str(), "false" | "no" | "0" | "off")
 }
 
+/// The end of a date, or a time; `None` where it can be read as neither.
+pub(super) fn end(value: &str) -> Option<Timestamp> {
+    value.parse::<Timestamp>().ok().or_else(|| end_of(value.parse().ok()?))
+}
+
 fn keep_until(value: &str, now: Timestamp) -> Option<String> {
     let value = value.trim();
-    let end = value.parse::<Timestamp>().ok().or_else(|| end_of(value.parse().ok()?));
-    match end {
+    match end(value) {
         Some(end) if end < now => None,
         Some(_) => Some(format!("somebody asked to keep it until {value}")),
         None => Some("somebody asked to keep it until a time that cannot be read".to_owned()),

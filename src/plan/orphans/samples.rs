@@ -23,6 +23,8 @@ pub(crate) fn rules() -> OrphanRules {
     OrphanRules {
         min_age: Duration::from_hours(24),
         parallel: 4,
+        brake_volumes: 50,
+        brake_percent: 20,
         plan_expires: Duration::from_hours(24),
         foreign: Vec::new(),
     }

@@ -147,6 +147,8 @@ pub(super) struct SummaryDocument<'a> {
     deleted_gib: u64,
     interrupted: bool,
     unseen: &'a [Unseen],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrecorded: Option<&'a str>,
     volumes: Vec<OutcomeEntry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<Vec<DroppedEntry<'a>>>,
@@ -170,6 +172,7 @@ pub(super) fn summary<'a>(summary: &'a Summary<'_>, dropped: Option<&'a [Dropped
         deleted_gib: deleted().map(|(planned, _)| planned.volume().size_gib).sum(),
         interrupted: summary.interrupted,
         unseen: &summary.silent,
+        unrecorded: summary.unrecorded.as_deref(),
         volumes: summary.outcomes.iter().map(|(planned, outcome)| outcome_entry(planned, outcome)).collect(),
         dropped: dropped.map(dropped_entries),
     }

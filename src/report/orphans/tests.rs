@@ -98,6 +98,7 @@ fn the_outcome_names_what_was_kept_and_what_failed() {
     let done = Summary {
         outcomes: planned.volumes().iter().zip(outcomes).collect(),
         silent: vec![silent("hub-7")],
+        unrecorded: None,
         interrupted: false,
     };
     assert_eq!(done.exit(), Exit::CannotTell);
@@ -202,4 +203,16 @@ fn one_volume_is_explained_for_people_and_for_scripts() {
     let document: serde_json::Value = serde_json::from_str(&text(|out| why_json(out, &told))).unwrap();
     assert_eq!(document["volumes"][0]["class"], "cannot_tell");
     assert_eq!(document["asked"]["projects"][0]["servers"], 7);
+}
+
+#[test]
+fn a_run_that_could_not_be_written_down_says_so() {
+    let done =
+        Summary { unrecorded: Some("cannot write j: no\u{1b} space".to_owned()), ..Summary::default() };
+    assert_eq!(done.exit(), Exit::Failed);
+    assert_eq!(
+        text(|out| summary(out, &done)),
+        "Deleted: 0 volumes, 0 GiB\nStopped: cannot write j: no\u{fffd} space. What cannot be written down is not done.\n"
+    );
+    assert!(text(|out| summary_json(out, &done, None)).contains("\"unrecorded\": \"cannot write j"));
 }

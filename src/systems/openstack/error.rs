@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, Response};
+use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::secret::OpenrcEnv;
 
@@ -71,6 +73,14 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// Changing the metadata of one volume.
+    #[error("cannot change the metadata of volume {id}")]
+    Metadata {
+        /// The volume.
+        id: String,
+        /// Why.
+        source: Cause,
+    },
     /// Asking to delete one volume.
     #[error("cannot delete volume {id}")]
     Delete {
@@ -97,8 +107,8 @@ pub enum Cause {
         status: u16,
         /// What the server said about it.
         message: String,
-        /// `Retry-After`: before that it will say the same.
-        wait: Option<Duration>,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// Keystone's 401 to a login. Expired and wrong look the same.
     #[error("Keystone refused the {kind}: it has expired, or it is wrong (Keystone does not tell which)")]
@@ -128,9 +138,10 @@ pub enum Cause {
 /// What a failure means for trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nature {
-    /// The server put it off and did nothing (429, 503).
+    /// The server says that it did nothing, and may be asked again (429, 500, 503). A proxy may have passed it on all the
+    /// same.
     PutOff,
-    /// Nobody knows whether it was done: the connection broke, or 500, 502, 504.
+    /// Nobody knows whether it was done: the connection broke, or 502, 504.
     Unknown,
     /// Nobody knows either, and finding out took the whole time limit: asking again would take another one.
     TimedOut,
@@ -168,6 +179,11 @@ impl Error {
         self.cause().map_or(Nature::Refused, Cause::nature)
     }
 
+    /// How long the server wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.cause().and_then(Cause::retry_after)
+    }
+
     /// Whether the credentials themselves are what is wrong.
     pub fn is_credentials(&self) -> bool {
         matches!(self.cause(), Some(Cause::Credentials { .. } | Cause::Unknown { .. }))
@@ -182,6 +198,7 @@ impl Error {
             | Self::Snapshots { source, .. }
             | Self::Servers { source, .. }
             | Self::Volume { source, .. }
+            | Self::Metadata { source, .. }
             | Self::Delete { source, .. } => Some(source),
         }
     }
@@ -191,10 +208,10 @@ impl Cause {
     /// What it means for trying again.
     pub fn nature(&self) -> Nature {
         match self {
-            Self::Status { status: 429 | 503, .. } => Nature::PutOff,
+            Self::Status { status: 429 | 500 | 503, .. } => Nature::PutOff,
             Self::TimedOut(_) => Nature::TimedOut,
             // An answer that arrived and cannot be read: it may have been done all the same.
-            Self::Unreachable(_) | Self::Answer(_) | Self::Status { status: 500 | 502 | 504, .. } => {
+            Self::Unreachable(_) | Self::Answer(_) | Self::Status { status: 502 | 504, .. } => {
                 Nature::Unknown
             }
             _ => Nature::Refused,
@@ -209,10 +226,18 @@ impl Cause {
     /// How long to wait before the next try, which would come after `delay`: at least as long as the server says. `None`
     /// where that is longer than `limit`, which nobody waits for.
     pub(super) fn delay(&self, delay: Option<Duration>, limit: Duration) -> Option<Duration> {
+        match self.retry_after() {
+            Some(wait) if wait > limit => None,
+            Some(wait) => delay.map(|delay| delay.max(wait)),
+            None => delay,
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { wait: Some(wait), .. } if *wait > limit => None,
-            Self::Status { wait: Some(wait), .. } => delay.map(|delay| delay.max(*wait)),
-            _ => delay,
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -249,8 +274,8 @@ impl Cause {
     pub(super) fn scrubbed(self, env: &OpenrcEnv) -> Self {
         match self {
             Self::Unreachable(text) => Self::Unreachable(env.scrub(&text)),
-            Self::Status { status, message, wait } => {
-                Self::Status { status, message: env.scrub(&message), wait }
+            Self::Status { status, message, retry_after } => {
+                Self::Status { status, message: env.scrub(&message), retry_after }
             }
             Self::Unknown { kind, message } => Self::Unknown { kind, message: env.scrub(&message) },
             Self::Answer(text) => Self::Answer(env.scrub(&text)),
@@ -261,10 +286,13 @@ impl Cause {
     }
 }
 
-/// How many seconds a server asks to wait. A date, the header's other form, is not read: clocks differ.
-pub(super) fn wait(response: &Response<Bytes>) -> Option<Duration> {
-    let seconds = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// What `Retry-After` says: seconds, or a date, which is counted from the answer's own date, as clocks differ.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let after = text(RETRY_AFTER)?;
+    let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
+    let until = || Duration::try_from(date(after)?.duration_since(date(text(DATE)?)?)).ok();
+    after.parse().ok().map(Duration::from_secs).or_else(until)
 }
 
 /// What a server says about an error: `{"<name>": {"message": "..."}}`, or nothing worth showing (a proxy's page).

@@ -16,6 +16,8 @@ const TOKEN: &str = "gAAAA-the-token";
 enum Reply {
     Json(u16, Value),
     Text(u16, String),
+    /// A status, with how long the server wants to be left alone.
+    Later(u16, &'static str),
     /// The first half of a body, then the end of the connection.
     Cut(String),
     /// Headers, and then nothing.
@@ -131,6 +133,10 @@ async fn write(stream: &mut TcpStream, reply: Reply) {
             head(status, body.len()) + &body
         }
         Reply::Text(status, body) => head(status, body.len()) + &body,
+        Reply::Later(status, after) => {
+            let date = "Sun, 01 Mar 2026 12:00:00 GMT";
+            head(status, 0).replace("\r\n\r\n", &format!("\r\ndate: {date}\r\nretry-after: {after}\r\n\r\n"))
+        }
         Reply::Cut(body) => head(200, body.len() * 2) + &body,
         Reply::HangInBody => head(200, 100),
         Reply::Hang | Reply::Close => String::new(),
@@ -471,6 +477,88 @@ async fn a_deletion_is_one_plain_delete_by_id() {
     let path = format!("DELETE /volume/v3/alpha-id/volumes/{}?", samples::volume_id(1));
     assert_eq!(stand_in.asked()[1], path);
     assert_eq!(stand_in.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn a_deletion_is_put_off_for_as_long_as_the_server_says() {
+    for (status, after, seconds) in [
+        (429, "7", Some(7)),
+        (503, " 3600", Some(3600)),
+        (500, "Sun, 01 Mar 2026 12:00:30 GMT", Some(30)),
+        (503, "Sun, 01 Mar 2026 11:00:00 GMT", None),
+        (503, "soon", None),
+        (503, "-1", None),
+        (503, "", None),
+    ] {
+        let stand_in = StandIn::new(move |asked| {
+            asked.path.contains("/volumes/").then_some(Reply::Later(status, after))
+        })
+        .await;
+        let cloud = stand_in.connect().await.unwrap();
+        let error = cloud.delete_volume(&samples::volume_id(1), &confirmed()).await.unwrap_err();
+        assert_eq!(error.nature(), Nature::PutOff, "{status}");
+        assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{after:?}");
+        assert_eq!(stand_in.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_added_and_taken_away_key_by_key() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&bodies);
+    let stand_in = StandIn::new(move |asked| match asked.method.as_str() {
+        "POST" if asked.path.ends_with("/metadata") => {
+            log.lock().unwrap().push(serde_json::from_str::<Value>(&asked.body).unwrap());
+            Some(Reply::Json(200, json!({ "metadata": {} })))
+        }
+        "DELETE" if asked.path.ends_with("/fleet.keep") => Some(Reply::Text(200, String::new())),
+        "DELETE" if asked.path.ends_with("/forbidden") => Some(Reply::Json(403, json!({}))),
+        _ => None,
+    })
+    .await;
+    let cloud = stand_in.connect().await.unwrap();
+    let id = samples::volume_id(1);
+    let metadata = [("fleet.keep", "true"), ("fleet.keep-reason", "a \"thesis\" of Änne")];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    cloud.set_metadata(&id, &metadata).await.unwrap();
+    assert_eq!(bodies.lock().unwrap()[0], json!({ "metadata": metadata }));
+    cloud.delete_metadata(&id, "fleet.keep").await.unwrap();
+    // Gone already.
+    cloud.delete_metadata(&id, " ../a?b/ä").await.unwrap();
+    let refused = cloud.delete_metadata(&id, "forbidden").await.unwrap_err();
+    assert!(chain(&refused).contains("cannot change the metadata of volume"), "{}", chain(&refused));
+    let at = |key: &str| format!("DELETE /volume/v3/alpha-id/volumes/{id}/metadata/{key}?");
+    assert_eq!(stand_in.asked()[2..4], [at("fleet.keep"), at("%20..%2Fa%3Fb%2F%C3%A4")]);
+    for id in ["", "..", "a/b"] {
+        assert!(cloud.set_metadata(id, &metadata).await.is_err());
+        assert!(cloud.delete_metadata(id, "x").await.is_err());
+    }
+    assert_eq!(stand_in.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn no_4xx_but_429_is_ever_tried_again() {
+    for status in [400, 403, 404, 405, 409, 413, 422] {
+        let stand_in =
+            StandIn::new(move |asked| asked.path.contains("/volumes/").then_some(Reply::Later(status, "1")))
+                .await;
+        let cloud = stand_in.connect().await.unwrap();
+        let error = cloud.delete_volume(&samples::volume_id(1), &confirmed()).await.unwrap_err();
+        assert_eq!(error.nature(), Nature::Refused, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_asked_for_again_when_the_server_wants_it() {
+    let counter = std::sync::atomic::AtomicU64::new(0);
+    let stand_in = pages(move |_| match counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => Reply::Later(429, "3"),
+        _ => a_page([a_volume(1)], None),
+    })
+    .await;
+    let begin = std::time::Instant::now();
+    assert_eq!(listed(&stand_in).await.unwrap(), [1]);
+    assert!(begin.elapsed() >= Duration::from_secs(3), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
