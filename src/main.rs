@@ -2,6 +2,7 @@
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
@@ -24,6 +25,7 @@ fn main() -> Exit {
             };
         }
     };
+    open_as_many_as_allowed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return end(Err(Failure::failed(&error))),
@@ -32,6 +34,13 @@ fn main() -> Exit {
     // A blocking task that hangs (a name that does not resolve) must not keep a finished command from ending.
     runtime.shutdown_background();
     result
+}
+
+/// A few connections for each hub, all at once, are more than most systems allow a process that does not ask for it (1024),
+/// once there are hundreds of hubs. Where it cannot be had, the hubs that were left out are told as not seen.
+fn open_as_many_as_allowed() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn run(cli: Cli) -> Result<Exit, Failure> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use ::kube::Config;
 use ::kube::client::{Body, Client, ConfigExt as _};
 use ::kube::config::AuthInfo;
+use backon::{ExponentialBuilder, Retryable as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -28,6 +29,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
+use self::course::Course;
 use self::error::NoSocket;
 pub use self::error::{BadCertificates, Cause, Error, Kind};
 use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
@@ -35,6 +37,7 @@ use super::kubeconfig::{self, Access, Credentials};
 use crate::observed::{Claim, Node, PersistentVolume};
 use crate::text::excerpt;
 
+mod course;
 mod error;
 mod objects;
 #[cfg(test)]
@@ -43,6 +46,12 @@ mod tests;
 /// How many objects are asked for at once. Most clusters fit into one answer (a PV is about 2 KiB), and the answers of a
 /// large one stay small enough to arrive within a time limit.
 const PAGE: usize = 1000;
+
+/// How often a page is asked for again where the server is overloaded, being restarted, or ended the connection.
+const RETRIES: usize = 2;
+
+/// Before it is asked again for the first time.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The longest path that fits into a socket's address (`sun_path` of unix(7), with its closing zero).
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -144,18 +153,27 @@ impl Cluster {
 
     async fn pages<T: Wire>(&self, limit: Option<usize>) -> Result<Vec<T::Seen>, Cause> {
         let mut all = Vec::new();
+        let mut course = Course::default();
         let mut from: Option<String> = None;
         loop {
-            let text = self.get(&objects::page_path(T::PATH, limit, from.as_deref())).await?;
+            let path = objects::page_path(T::PATH, limit, from.as_deref());
+            let ask = || self.get(&path);
+            let text = ask
+                .retry(
+                    ExponentialBuilder::default().with_min_delay(RETRY).with_max_times(RETRIES).with_jitter(),
+                )
+                .when(Cause::may_pass)
+                .await?;
             let page: Page<T> = Page::parse(&text)?;
             let next = page.next(from.as_deref())?;
             for item in page.items {
-                all.push(item.seen()?);
+                let item = item.seen()?;
+                course.take(T::key(&item))?;
+                all.push(item);
             }
-            if next.is_none() {
-                return Ok(all);
-            }
-            from = next;
+            let Some(place) = next else { return Ok(all) };
+            course.go_to(&place)?;
+            from = Some(place);
         }
     }
 

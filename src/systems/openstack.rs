@@ -52,9 +52,6 @@ const PAGE: i32 = 1000;
 /// How often a page is asked for again after 429, 500, 503 or a broken connection.
 const RETRIES: usize = 2;
 
-/// The longest that a server's `Retry-After` is honoured.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-
 /// What Cinder said to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
@@ -94,7 +91,10 @@ impl Cloud {
         let settings = Settings::new(env)?;
         let keystone = client(&settings, limit, None, Auth::None)
             .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
-        let session = log_in(&keystone, &settings, limit)
+        let session = (|| log_in(&keystone, &settings, limit))
+            .retry(delays())
+            .when(Cause::may_pass)
+            .adjust(|cause, delay| cause.delay(delay, limit))
             .await
             .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
         let project = session.token.project(&settings);
@@ -263,12 +263,9 @@ impl Cloud {
             let marker = pages.marker();
             let ask = || async { body(self.storage(|| request(marker.clone())).await?) };
             let bytes = ask
-                .retry(ExponentialBuilder::default().with_max_times(RETRIES).with_jitter())
-                .when(|cause: &Cause| matches!(cause.nature(), Nature::PutOff | Nature::Unknown))
-                .adjust(|cause: &Cause, pause| {
-                    let asked_for = cause.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
-                    pause.map(|pause| pause.max(asked_for))
-                })
+                .retry(delays())
+                .when(Cause::may_pass)
+                .adjust(|cause, delay| cause.delay(delay, self.limit))
                 .await?;
             let page: wire::Page<R> = parse(&bytes)?;
             let next = page.next();
@@ -375,6 +372,11 @@ async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration)
     Ok(Session { token, cinder })
 }
 
+/// Between a request that may be sent again and the next try.
+fn delays() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_max_times(RETRIES).with_jitter()
+}
+
 /// Sends one request and reads its whole answer, within the limit.
 async fn ask<E: RestEndpoint + Sync>(
     client: &AsyncOpenStack,
@@ -397,8 +399,11 @@ fn body(response: Response<Bytes>) -> Result<Bytes, Cause> {
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    let (status, message) = (response.status().as_u16(), error::message(&response));
-    Err(Cause::Status { status, message, retry_after: error::retry_after(response.headers()) })
+    Err(Cause::Status {
+        status: response.status().as_u16(),
+        message: error::message(&response),
+        wait: error::retry_after(response.headers()),
+    })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Cause> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use standin::{Fault, Rule, Service};
 
 use crate::common::Run;
-use crate::common::standin::{Servers, deletes_the_orphans, ids, orphans, small};
+use crate::common::standin::{Servers, deletes_the_orphans, ids, impatient, orphans, small};
 
 const DELETE: [&str; 5] = ["orphans", "--delete", "--confirm", "--format", "json"];
 
@@ -56,7 +56,7 @@ fn standin_a_deletion_that_was_carried_out_and_answered_with_503_is_told_as_done
 #[test]
 fn standin_a_deletion_whose_answer_is_lost_is_followed_to_its_end() {
     for fault in [Fault::DoneButSilent, Fault::CutAfterHeaders, Fault::HangAfterHeaders] {
-        let servers = Servers::with(small(), [deleting(fault.clone())]);
+        let servers = Servers::with(impatient(), [deleting(fault.clone())]);
         deletes_the_orphans(&servers);
         assert_eq!(servers.standin.deletions().len(), 3, "{fault:?}");
     }
@@ -91,7 +91,7 @@ fn standin_a_hub_that_falls_silent_before_the_second_look_stops_everything() {
     for fault in [status(403), status(503), Fault::CutBody, Fault::HangAfterHeaders, Fault::NotJson] {
         // The first list of PVs comes whole.
         let pvs = Rule::of(Service::Kubernetes, fault.clone()).at("two").path("/persistentvolumes?").after(1);
-        let servers = Servers::with(small(), [pvs]);
+        let servers = Servers::with(impatient(), [pvs]);
         let run = servers.run(&DELETE).exits(3);
         assert_eq!(servers.standin.deletions(), Vec::<String>::new(), "{fault:?}");
         assert!(run.stderr.contains("hub two"), "{}", run.stderr);

@@ -234,6 +234,7 @@ fn same(what: &str, real: &Got, standin: &Got, but: &[&str]) {
     }
 }
 
+#[track_caller]
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }
@@ -261,7 +262,11 @@ fn content(cloud: &Cloud, kube: &Kube) -> Content {
         size: volume["size"].as_u64().expect("a size"),
         status: text(&volume["status"]),
         metadata: strings(&volume["metadata"]),
-        attached_to: list(&volume["attachments"]).iter().map(|held| text(&held["server_id"])).collect(),
+        // One that is only reserved has no server.
+        attached_to: list(&volume["attachments"])
+            .iter()
+            .map(|held| held["server_id"].as_str().unwrap_or("reserved").to_owned())
+            .collect(),
         bootable: volume["bootable"] == "true",
     });
     let snapshots = all("block-storage", "snapshots").into_iter().map(|snapshot| Snapshot {
@@ -269,10 +274,11 @@ fn content(cloud: &Cloud, kube: &Kube) -> Content {
         volume_id: text(&snapshot["volume_id"]),
         created_at: time(&snapshot["created_at"]),
     });
-    let servers = all("compute", "servers").into_iter().map(|server| Server {
+    // Nova sorts by the fractions of a second, and does not show them.
+    let servers = (0i64..).zip(all("compute", "servers")).map(|(place, server)| Server {
         id: text(&server["id"]),
         name: text(&server["name"]),
-        created_at: time(&server["created"]),
+        created_at: time(&server["created"]) - jiff::SignedDuration::from_millis(place),
         addresses: Vec::new(),
         metadata: strings(&server["metadata"]),
     });
@@ -294,7 +300,12 @@ fn content(cloud: &Cloud, kube: &Kube) -> Content {
             .iter()
             .map(|pv| PersistentVolume {
                 name: text(&pv["metadata"]["name"]),
-                handle: text(&pv["spec"]["csi"]["volumeHandle"]),
+                handle: pv["spec"]["csi"]["volumeHandle"]
+                    .as_str()
+                    .or(pv["spec"]["cinder"]["volumeID"].as_str())
+                    .expect("a PV of Cinder's")
+                    .to_owned(),
+                in_tree: pv["spec"]["csi"].is_null(),
                 created_at: time(&pv["metadata"]["creationTimestamp"]),
                 phase: text(&pv["status"]["phase"]),
                 claim: text(&pv["spec"]["claimRef"]["name"]),
@@ -553,6 +564,9 @@ fn standin_a_cluster_refuses_in_the_words_of_a_real_api_server() {
     }
 }
 
+/// What an engine is asked to run.
+const TRUE: &str = r#"{"Cmd":["true"],"AttachStdout":true}"#;
+
 #[test]
 fn standin_an_engine_has_nothing_that_the_real_one_does_not_have() {
     let _using = using();
@@ -583,22 +597,14 @@ fn standin_an_engine_has_nothing_that_the_real_one_does_not_have() {
     subset("version", engines.map(|(socket, _)| ask(socket, "/version", None)));
     let containers = engines.map(|(socket, fleet)| {
         let filters = format!("%7B%22label%22%3A%5B%22fleet.name%3D{fleet}%22%5D%7D");
-        ask(socket, &format!("/v1.44/containers/json?all=true&filters={filters}"), None)
+        ask(socket, &format!("/containers/json?all=true&filters={filters}"), None)
     });
     let containers = subset("containers", containers).map(|got| list(&got.json()));
     assert_eq!(containers[1].len(), 3);
     let ids = containers.map(|list| text(&list[0]["Id"]));
-    let made: [Got; 2] = [0, 1].map(|at| {
-        let body = r#"{"Cmd":["true"],"AttachStdout":true}"#;
-        ask(engines[at].0, &format!("/v1.44/containers/{}/exec", ids[at]), Some(body))
-    });
+    let made: [Got; 2] =
+        [0, 1].map(|at| ask(engines[at].0, &format!("/containers/{}/exec", ids[at]), Some(TRUE)));
     let execs = subset("a command", made).map(|got| text(&got.json()["Id"]));
-    subset(
-        "how it stands",
-        [0, 1].map(|at| ask(engines[at].0, &format!("/v1.44/exec/{}/json", execs[at]), None)),
-    );
-    subset(
-        "no such container",
-        engines.map(|(socket, _)| ask(socket, "/v1.44/containers/none/exec", Some("{}"))),
-    );
+    subset("how it stands", [0, 1].map(|at| ask(engines[at].0, &format!("/exec/{}/json", execs[at]), None)));
+    subset("no such container", engines.map(|(socket, _)| ask(socket, "/containers/none/exec", Some(TRUE))));
 }

@@ -179,5 +179,5 @@ fn a_run_that_could_not_be_written_down_says_so() {
         text(|out| summary(out, &done)),
         "Deleted: 0 volumes, 0 GiB\nStopped: cannot write j: no\u{fffd} space. What cannot be written down is not done.\n"
     );
-    assert!(text(|out| summary_json(out, &done)).contains("\"unrecorded\": \"cannot write j"));
+    assert!(text(|out| summary_json(out, &done, None)).contains("\"unrecorded\": \"cannot write j"));
 }

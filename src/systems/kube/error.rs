@@ -191,6 +191,11 @@ impl Cause {
         })
     }
 
+    /// Whether another try may have an answer. A server that hangs has had its time.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Cause::Closed(_) | Cause::Status { code: 429 | 500 | 502 | 503 | 504, .. })
+    }
+
     /// Whether the place in a list was forgotten by the server, which keeps it for some minutes only.
     pub(super) fn is_expired_list(&self) -> bool {
         matches!(self, Cause::Status { code: 410, .. })

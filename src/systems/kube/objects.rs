@@ -39,6 +39,12 @@ pub enum Incomplete {
     /// The next page would be the one that just came.
     #[error("the next page is the same one again")]
     GoesInCircles,
+    /// A page that came before comes again, in the place of another one.
+    #[error("{0} came twice")]
+    Twice(String),
+    /// It has no end.
+    #[error("it goes on after {0} pages")]
+    Endless(usize),
 }
 
 fn not_that(error: &serde_json::Error) -> Incomplete {
@@ -55,6 +61,8 @@ pub trait Wire: DeserializeOwned {
     const LIST: &'static str;
     /// What fleet sees of this one.
     fn seen(self) -> Result<Self::Seen, Incomplete>;
+    /// What tells it from all others of the list.
+    fn key(seen: &Self::Seen) -> String;
 }
 
 /// One page of a list.
@@ -167,6 +175,10 @@ impl Wire for PvWire {
     type Seen = PersistentVolume;
     const PATH: &'static str = "/api/v1/persistentvolumes";
     const LIST: &'static str = "PersistentVolumeList";
+
+    fn key(seen: &Self::Seen) -> String {
+        seen.name.clone()
+    }
 
     fn seen(self) -> Result<PersistentVolume, Incomplete> {
         let PvWire { metadata: Named { name, creation_timestamp }, spec, status: Phase { phase } } = self;
@@ -297,6 +309,10 @@ impl Wire for ClaimWire {
     const PATH: &'static str = "/api/v1/persistentvolumeclaims";
     const LIST: &'static str = "PersistentVolumeClaimList";
 
+    fn key(seen: &Self::Seen) -> String {
+        format!("{}/{}", seen.namespace, seen.name)
+    }
+
     fn seen(self) -> Result<Claim, Incomplete> {
         let ClaimWire { metadata, spec, status } = self;
         let ClaimMeta { name, namespace, uid, creation_timestamp, labels, annotations } = metadata;
@@ -354,6 +370,10 @@ impl Wire for NodeWire {
     type Seen = Node;
     const PATH: &'static str = "/api/v1/nodes";
     const LIST: &'static str = "NodeList";
+
+    fn key(seen: &Self::Seen) -> String {
+        seen.name.clone()
+    }
 
     fn seen(self) -> Result<Node, Incomplete> {
         let conditions = self.status.conditions.unwrap_or_default();

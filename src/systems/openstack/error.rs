@@ -99,8 +99,8 @@ pub enum Cause {
         status: u16,
         /// What the server said about it.
         message: String,
-        /// How long it wants to be left alone.
-        retry_after: Option<Duration>,
+        /// `Retry-After`: before that it will say the same.
+        wait: Option<Duration>,
     },
     /// Keystone's 401 to a login. Expired and wrong look the same.
     #[error("Keystone refused the {kind}: it has expired, or it is wrong (Keystone does not tell which)")]
@@ -207,8 +207,23 @@ impl Cause {
     /// How long the server wants to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => *retry_after,
+            Self::Status { wait, .. } => *wait,
             _ => None,
+        }
+    }
+
+    /// Whether it is worth asking again: not where the answer was no, and not where the time was up.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.nature(), Nature::PutOff | Nature::Unknown)
+    }
+
+    /// How long to wait before the next try, which would come after `delay`: at least as long as the server says. `None`
+    /// where that is longer than `limit`, which nobody waits for.
+    pub(super) fn delay(&self, delay: Option<Duration>, limit: Duration) -> Option<Duration> {
+        match self {
+            Self::Status { wait: Some(wait), .. } if *wait > limit => None,
+            Self::Status { wait: Some(wait), .. } => delay.map(|delay| delay.max(*wait)),
+            _ => delay,
         }
     }
 
@@ -245,8 +260,8 @@ impl Cause {
     pub(super) fn scrubbed(self, env: &OpenrcEnv) -> Self {
         match self {
             Self::Unreachable(text) => Self::Unreachable(env.scrub(&text)),
-            Self::Status { status, message, retry_after } => {
-                Self::Status { status, message: env.scrub(&message), retry_after }
+            Self::Status { status, message, wait } => {
+                Self::Status { status, message: env.scrub(&message), wait }
             }
             Self::Unknown { kind, message } => Self::Unknown { kind, message: env.scrub(&message) },
             Self::Answer(text) => Self::Answer(env.scrub(&text)),

@@ -21,6 +21,9 @@ const IN_ALPHA: u64 = 14;
 /// The numbers of the orphans among them.
 const ORPHANS: [u64; 3] = [2, 7, 11];
 
+/// Three of fourteen are more than a fifth.
+const NO_BRAKE: &str = "[orphans]\nbrake_percent = 100\n";
+
 /// A project whose volumes of the given numbers are orphans, and PVs of the others.
 fn project(
     name: &str,
@@ -39,6 +42,7 @@ fn project(
             phase: "Bound".to_owned(),
             claim: claim(*number),
             size: volume.size,
+            in_tree: false,
         }
     });
     let pvs = pvs.collect();
@@ -62,19 +66,38 @@ pub fn small() -> Content {
     let (beta, third) = project("beta", 2, 100..103, &[]);
     let second = first.split_off(5);
     Content {
+        settings: NO_BRAKE.to_owned(),
         largest_page: PAGE,
         projects: vec![alpha, beta],
         hubs: vec![hub("one", "alpha", first), hub("two", "alpha", second), hub("three", "beta", third)],
-        // Faults that hang are noticed soon, and nothing else comes near these limits.
-        settings: "[timeouts]\nkubernetes = \"3s\"\nopenstack = \"3s\"\n".to_owned(),
         ..Content::default()
     }
+}
+
+/// The same for a fleet that waits for 5 s only, so that what hangs is noticed soon.
+pub fn impatient() -> Content {
+    let settings = format!("[timeouts]\nkubernetes = \"5s\"\nopenstack = \"5s\"\n\n{NO_BRAKE}");
+    Content { settings, ..small() }
 }
 
 /// One hub with that many PVs, and one volume that is an orphan.
 pub fn large(pvs: u64) -> Content {
     let (alpha, volumes) = project("alpha", 1, 0..pvs + 1, &[pvs]);
-    Content { projects: vec![alpha], hubs: vec![hub("one", "alpha", volumes)], ..Content::default() }
+    Content {
+        projects: vec![alpha],
+        hubs: vec![hub("one", "alpha", volumes)],
+        // Many megabytes take their time where a build without optimisation reads them on a busy machine.
+        settings: "[timeouts]\nkubernetes = \"2m\"\nopenstack = \"2m\"\n".to_owned(),
+        ..Content::default()
+    }
+}
+
+/// That many hubs with one PV each, and one volume that is an orphan.
+pub fn many(hubs: u64) -> Content {
+    let (alpha, volumes) = project("alpha", 1, 0..hubs + 1, &[hubs]);
+    let hubs =
+        volumes.into_iter().enumerate().map(|(place, pv)| hub(&format!("hub-{place}"), "alpha", vec![pv]));
+    Content { hubs: hubs.collect(), projects: vec![alpha], ..Content::default() }
 }
 
 /// A stand-in, and fleet for it.
@@ -102,8 +125,15 @@ impl Servers {
     /// Runs fleet, and fails if any secret is in what it printed.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_fleet"))
-            .args(args)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+        command.args(args);
+        self.run_command(command)
+    }
+
+    /// Runs a command that becomes fleet.
+    #[track_caller]
+    pub fn run_command(&self, mut command: Command) -> Run {
+        let output = command
             .current_dir(self.standin.dir())
             .env("FLEET_CONFIG", self.standin.dir().join("fleet.toml"))
             .env_remove("DOCKER_HOST")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -23,12 +23,12 @@ impl Certificates {
     pub(crate) fn new() -> Result<Self, Error> {
         // An error means that there is one already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
+        let mut params = named("kubernetes", Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
         let key = KeyPair::generate()?;
-        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
+        let server = named("kube-apiserver", vec!["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone())?;
         let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
@@ -38,11 +38,18 @@ impl Certificates {
         )?;
 
         let key = KeyPair::generate()?;
-        let client =
-            CertificateParams::new(vec!["kubernetes-admin".to_owned()])?.signed_by(&key, &authority)?;
+        let client = named("kubernetes-admin", Vec::new())?.signed_by(&key, &authority)?;
         let kubeconfig = kubeconfig(&authority.pem(), &client.pem(), &key.serialize_pem());
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), kubeconfig })
     }
+}
+
+/// A certificate for a name. Each has another one: a certificate that is named as its issuer would look self-signed.
+fn named(name: &str, addresses: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(addresses)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
 }
 
 /// As kubeadm writes it, one key to a line.

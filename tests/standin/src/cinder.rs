@@ -142,7 +142,7 @@ fn volume_json(url: &str, project: &Project, volume: &Volume) -> Value {
             })
         })
         .collect();
-    let mut shown = json!({
+    json!({
         "id": id, "status": status, "size": size, "availability_zone": "nova", "created_at": plain(*created_at),
         "updated_at": plain(*created_at), "name": name, "description": "Created by OpenStack Cinder CSI driver",
         "volume_type": "__DEFAULT__", "snapshot_id": null, "source_volid": null, "metadata": metadata,
@@ -153,11 +153,7 @@ fn volume_json(url: &str, project: &Project, volume: &Volume) -> Value {
         "user_id": project.user, "bootable": if *bootable { "true" } else { "false" }, "encrypted": false,
         "replication_status": null, "consistencygroup_id": null, "multiattach": false,
         "attachments": attachments, "os-vol-tenant-attr:tenant_id": project.id,
-    });
-    if *bootable {
-        shown["volume_image_metadata"] = json!({ "image_name": "ubuntu" });
-    }
-    shown
+    })
 }
 
 fn snapshot_json(project: &Project, snapshot: &Snapshot) -> Value {

@@ -140,7 +140,7 @@ pub struct Hub {
     pub nodes: Vec<String>,
 }
 
-/// A PV of the CSI driver, with the claim that it is bound to.
+/// A PV of Cinder's, with the claim that it is bound to.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistentVolume {
@@ -158,6 +158,9 @@ pub struct PersistentVolume {
     /// GiB.
     #[serde(default = "one")]
     pub size: u64,
+    /// Whether it is of the old driver, `spec.cinder`.
+    #[serde(default)]
+    pub in_tree: bool,
 }
 
 fn bound() -> String {

@@ -4,6 +4,7 @@
 //! and here is the same.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -39,7 +40,10 @@ pub(crate) fn error(code: u16, message: &str) -> Answer {
 
 fn id_of(hub: &str) -> String {
     // 64 hexadecimal digits, as the engine's ids are.
-    let hex: String = hub.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hub.bytes().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     format!("{hex:0>64}")
 }
 
@@ -178,9 +182,9 @@ pub(crate) async fn run(mut command: Command, to: &mut (impl AsyncWrite + Unpin)
         let bytes = if stream == 1 { &from_out[..read] } else { &from_err[..read] };
         if read == 0 {
             if stream == 1 {
-                out = None
+                out = None;
             } else {
-                err = None
+                err = None;
             }
             continue;
         }

@@ -126,13 +126,13 @@ fn chunk(objects: &Objects, asked: &Asked, fault: Option<&Fault>) -> Answer {
         None => 0,
         Some(_) if fault == Some(&Fault::ForgetPlace) => return error(asked, 410),
         Some(_) if fault == Some(&Fault::RepeatPage) => 0,
-        Some(place) => match key_of(&place) {
-            Some(key) => items.partition_point(|(known, _)| *known <= key),
-            None => {
+        Some(place) => {
+            let Some(key) = key_of(&place) else {
                 let message = "invalid continue token: continue key is not valid";
                 return Answer::json(400, &status(400, "BadRequest", message));
-            }
-        },
+            };
+            items.partition_point(|(known, _)| *known <= key)
+        }
     };
     let limit = asked.query("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
     let until = limit.map_or(items.len(), |limit| items.len().min(from + limit));
@@ -146,7 +146,7 @@ fn chunk(objects: &Objects, asked: &Asked, fault: Option<&Fault>) -> Answer {
     let mut texts: Vec<String> = shown.iter().map(|(_, text)| text.clone()).collect();
     match fault {
         Some(Fault::LoopLink) => {
-            meta["continue"] = json!(asked.query("continue").unwrap_or_else(|| place(1, "")))
+            meta["continue"] = json!(asked.query("continue").unwrap_or_else(|| place(1, "")));
         }
         Some(Fault::EmptyPage) => {
             texts.clear();
@@ -179,7 +179,7 @@ fn managed(manager: &str, at: Timestamp, fields: &Value) -> Value {
 }
 
 fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
-    let PersistentVolume { name, handle, created_at, phase, claim, size } = pv;
+    let PersistentVolume { name, handle, created_at, phase, claim, size, in_tree } = pv;
     let fields = json!({
         "f:metadata": { "f:annotations": { ".": {}, "f:pv.kubernetes.io/provisioned-by": {} } },
         "f:spec": {
@@ -189,7 +189,7 @@ fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
             "f:persistentVolumeReclaimPolicy": {}, "f:storageClassName": {}, "f:volumeMode": {},
         },
     });
-    json!({
+    let mut shown = json!({
         "metadata": {
             "name": name, "uid": uuid(number * 2), "resourceVersion": "403", "creationTimestamp": zulu(*created_at),
             "annotations": { "pv.kubernetes.io/provisioned-by": "cinder.csi.openstack.org" },
@@ -210,7 +210,12 @@ fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
             "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "default", "volumeMode": "Filesystem",
         },
         "status": { "phase": phase },
-    })
+    });
+    if *in_tree {
+        shown["spec"]["cinder"] = json!({ "volumeID": handle, "fsType": "ext4" });
+        without(&mut shown, "/spec/csi");
+    }
+    shown
 }
 
 /// The claim that a PV of the CSI driver is named after.

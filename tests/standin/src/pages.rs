@@ -33,8 +33,8 @@ pub(crate) fn page<T>(
     let marker = list.asked.query("marker");
     let from = if list.fault == Some(&Fault::RepeatPage) { None } else { marker.as_deref() };
     let Some(rows) = table.page(from, limit) else { return no_marker(from.unwrap_or_default()) };
-    let last = rows.last().map(|(id, _)| (*id).to_owned());
-    let mut next = last.filter(|_| rows.len() == limit);
+    let end = rows.last().map(|(id, _)| (*id).to_owned());
+    let mut next = end.filter(|_| rows.len() == limit);
     let mut entries: Vec<Value> = rows.into_iter().map(|(_, row)| show(row)).collect();
     match list.fault {
         // A link back to here. A page without a marker leads to the one after it, whose link leads to itself.

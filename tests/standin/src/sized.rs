@@ -95,6 +95,7 @@ pub fn content(size: &Size, now: Timestamp) -> Content {
                 phase: "Bound".to_owned(),
                 claim: claim(number),
                 size: volume.size,
+                in_tree: false,
             });
             // In the project of the hub, as the driver makes it.
             let project = at % projects.len();

@@ -157,7 +157,7 @@ impl State {
             asked.of.clone_from(&self.projects[project].name);
         }
         let fault = self.rules.iter_mut().find_map(|rule| rule.befalls(&asked).then(|| rule.fault.clone()));
-        let (mut answer, manner) = self.answer_with(&asked, fault);
+        let (mut answer, manner) = self.answer_with(&asked, fault.as_ref());
         if matches!(asked.service, Service::Keystone | Service::Cinder | Service::Nova) {
             let date = self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             answer.headers.push(("date", date));
@@ -177,8 +177,8 @@ impl State {
         (answer, manner)
     }
 
-    fn answer_with(&mut self, asked: &Asked, fault: Option<Fault>) -> (Answer, Manner) {
-        match &fault {
+    fn answer_with(&mut self, asked: &Asked, fault: Option<&Fault>) -> (Answer, Manner) {
+        match fault {
             Some(Fault::Status { code, retry_after }) => {
                 let answer = error(asked, *code);
                 let answer = match retry_after {
@@ -196,14 +196,14 @@ impl State {
         }
         let mut answer = match asked.service {
             Service::Keystone => keystone::answer(self, asked),
-            Service::Cinder => cinder::answer(self, asked, fault.as_ref()),
-            Service::Nova => nova::answer(self, asked, fault.as_ref()),
-            Service::Kubernetes => kubernetes::answer(self, asked, fault.as_ref()),
+            Service::Cinder => cinder::answer(self, asked, fault),
+            Service::Nova => nova::answer(self, asked, fault),
+            Service::Kubernetes => kubernetes::answer(self, asked, fault),
             Service::Docker => docker::answer(self, asked),
         };
         let manner = match fault {
             Some(Fault::DoneBut { code }) => {
-                answer = error(asked, code);
+                answer = error(asked, *code);
                 Manner::Whole
             }
             Some(Fault::DoneButSilent) => Manner::Silent,
