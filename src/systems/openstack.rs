@@ -57,9 +57,6 @@ const NOVA: &str = "compute 2.69";
 /// How often a page is asked for again after 429, 500, 503 or a broken connection.
 const RETRIES: usize = 2;
 
-/// The longest that a server's `Retry-After` is honoured.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-
 /// What Cinder said to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {

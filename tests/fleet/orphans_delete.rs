@@ -150,7 +150,7 @@ fn without_confirmation_the_plan_is_shown_and_nothing_is_changed() {
     let table = run(fleet, &["--config", &config, "orphans", "--delete"])
         .exits(4)
         .says("3 volumes, 4 GiB, would be deleted for good")
-        .says("fleet orphans --delete --confirm");
+        .says("orphans --delete --confirm");
     for id in &before {
         assert_eq!(table.stdout.contains(id), wanted.contains(id.as_str()), "{id}\n{}", table.stdout);
     }
@@ -417,7 +417,7 @@ fn another_cluster_under_the_name_of_a_hub_that_was_taken_out_does_not_speak_for
     let (first, second) = (world().hub("ou23s"), world().hub("mvu23s"));
     let fleet = Fleet::with(&["ou23s"]);
     run(&fleet, &["rm", "ou23s", "--purge", "--confirm"]).exits(0);
-    fleet.add_as("ou23s", second, &[]).exits(0).says(".tombstones/ou23s.json");
+    fleet.add_as("ou23s", second, &[]).exits(0).says("tombstones/ou23s.json");
     // The servers of the second one carry its old name, and those of the third are no hub's yet.
     let third = "\n[[foreign]]\nname = \"fsu-s23\"\nproject = \"alpha\"\nreason = \"it comes later\"\n";
     fleet.write("fleet.toml", &format!("{}{third}", fleet.toml()));

@@ -13,7 +13,7 @@ use crate::hub::OrphanRules;
 use crate::plan::brake::brake;
 use crate::plan::orphans::{Deletions, OrphanPlan};
 use crate::report::duration;
-use crate::text::clean;
+use crate::text::{clean, count};
 
 /// How long fleet waits for somebody who reads the plan. The second look comes afterwards, so that nothing rests on what
 /// was seen before.
@@ -31,11 +31,12 @@ pub(super) async fn ask(
     deletions: &Deletions,
 ) -> Result<Confirmed, Failure> {
     let total = deletions.total();
+    let volumes = count(total.volumes, "volume");
     let why = brake(plan, deletions, rules, args.max);
     if !why.is_empty() {
         let why: Vec<String> = why.iter().map(ToString::to_string).collect();
         return Err(unconfirmed(
-            format!("{} volumes would be deleted for good: {}", total.volumes, why.join("; ")),
+            format!("{volumes} would be deleted for good: {}", why.join("; ")),
             format!("if they are all meant: {}", command(args, context, Some(total.volumes))),
         ));
     }
@@ -44,13 +45,12 @@ pub(super) async fn ask(
     }
     if !can_type(args) {
         return Err(unconfirmed(
-            format!("{} volumes, {} GiB, would be deleted for good", total.volumes, total.gib),
+            format!("{volumes}, {} GiB, would be deleted for good", total.gib),
             format!("look at each of them above; then: {}", command(args, context, args.max)),
         ));
     }
     tell(&format!(
-        "{} volumes, {} GiB, will be deleted for good.\nTo confirm, type {} (anything else keeps them): ",
-        total.volumes,
+        "{volumes}, {} GiB, will be deleted for good.\nTo confirm, type {} (anything else keeps them): ",
         total.gib,
         clean(&to_type(deletions))
     ));

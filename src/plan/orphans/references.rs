@@ -138,23 +138,19 @@ impl<'v, 'i> References<'v, 'i> {
 
     /// What was asked for references, in words.
     pub(super) fn looked_at(&self) -> String {
-        let pvs = |removed: bool| -> usize {
-            let clusters = self.clusters.iter().filter(|cluster| cluster.removed_at.is_some() == removed);
-            clusters.map(|cluster| cluster.persistent_volumes.len()).sum()
+        let all = |removed: bool| {
+            let of = |cluster: &&ClusterVolumes| cluster.removed_at.is_some() == removed;
+            let clusters = self.clusters.iter().filter(of);
+            let (pvs, claims) = clusters.fold((0, 0), |(pvs, claims), cluster| {
+                (pvs + cluster.persistent_volumes.len(), claims + cluster.claims.len())
+            });
+            format!("{} and {}", count(pvs as u64, "PV"), count(claims as u64, "claim"))
         };
         let remembered = match self.clusters.len() - self.hubs() {
             0 => String::new(),
-            hubs => format!(
-                ", nor any of {} that {} used",
-                count(pvs(true) as u64, "PV"),
-                count(hubs as u64, "removed hub")
-            ),
+            hubs => format!(", nor any of {} that {} had", all(true), count(hubs as u64, "removed hub")),
         };
-        format!(
-            "none of {} in {} has its id or its name{remembered}",
-            count(pvs(false) as u64, "PV"),
-            count(self.hubs() as u64, "hub")
-        )
+        format!("none of {} in {} refers to it{remembered}", all(false), count(self.hubs() as u64, "hub"))
     }
 
     /// The hub that was taken out of the fleet first, of those that are remembered.

@@ -21,6 +21,9 @@ const IN_ALPHA: u64 = 14;
 /// The numbers of the orphans among them.
 const ORPHANS: [u64; 3] = [2, 7, 11];
 
+/// Three of fourteen are more than a fifth.
+const NO_BRAKE: &str = "[orphans]\nbrake_percent = 100\n";
+
 /// A project whose volumes of the given numbers are orphans, and PVs of the others.
 fn project(
     name: &str,
@@ -63,6 +66,7 @@ pub fn small() -> Content {
     let (beta, third) = project("beta", 2, 100..103, &[]);
     let second = first.split_off(5);
     Content {
+        settings: NO_BRAKE.to_owned(),
         largest_page: PAGE,
         projects: vec![alpha, beta],
         hubs: vec![hub("one", "alpha", first), hub("two", "alpha", second), hub("three", "beta", third)],
@@ -72,7 +76,7 @@ pub fn small() -> Content {
 
 /// The same for a fleet that waits for 5 s only, so that what hangs is noticed soon.
 pub fn impatient() -> Content {
-    let settings = "[timeouts]\nkubernetes = \"5s\"\nopenstack = \"5s\"\n".to_owned();
+    let settings = format!("[timeouts]\nkubernetes = \"5s\"\nopenstack = \"5s\"\n\n{NO_BRAKE}");
     Content { settings, ..small() }
 }
 
