@@ -53,7 +53,7 @@ pub(super) struct Check {
 /// The rule, in the order in which it is asked. It is judged by this list, and explained by it.
 pub(super) const CHECKS: [Check; 12] = [
     Check {
-        rule: "no PV of any hub refers to it",
+        rule: "no PV and no claim of any hub refers to it",
         against: |case| referred_to(case.volume, case.scene),
         holds: |case| case.scene.references.looked_at(),
     },

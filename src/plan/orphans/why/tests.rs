@@ -35,8 +35,8 @@ fn each_class_is_explained_by_the_part_of_the_rule_that_it_comes_from() {
         ..after_a_removal.clusters[0].clone()
     });
     for (view, rule, class) in [
-        (of(volume(1), vec![pv(1)]), Some("no PV of any hub refers to it"), Class::InUse),
-        (of(volume(1), vec![released]), Some("no PV of any hub refers to it"), Class::Released),
+        (of(volume(1), vec![pv(1)]), Some("no PV and no claim of any hub refers to it"), Class::InUse),
+        (of(volume(1), vec![released]), Some("no PV and no claim of any hub refers to it"), Class::Released),
         (of(with_metadata(1, "fleet.keep", "yes"), vec![]), Some("nobody asked to keep it"), Class::Kept),
         (
             of(with_metadata(1, "KubernetesCluster", "theirs"), vec![]),
@@ -78,7 +78,7 @@ fn every_part_is_answered_also_after_the_one_that_decides() {
     assert_eq!(
         against,
         [
-            "no PV of any hub refers to it",
+            "no PV and no claim of any hub refers to it",
             "nobody asked to keep it",
             "it has no snapshot",
             "it is old enough"
@@ -99,7 +99,7 @@ fn what_holds_says_what_was_looked_at() {
     let why = why(&view, &rules, &volume_id(1));
     let reasons: Vec<&str> = why.volumes[0].parts.iter().map(|part| part.reason.as_str()).collect();
     insta::assert_snapshot!(reasons.join("\n"), @r#"
-    none of 2 PVs in 2 hubs has its id or its name, nor any of 2 PVs that 1 removed hub used
+    none of 2 PVs and 0 claims in 2 hubs refers to it, nor any of 2 PVs and 0 claims that 1 removed hub had
     its metadata has no fleet.keep, and no fleet.keep-until that is still to come
     it has cinder.csi.openstack.org/cluster=kubernetes
     its status is "available"
