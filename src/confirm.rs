@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_project_whose_name_cannot_be_typed_or_tells_nothing_is_called_by_its_id() {
         let spaced = Project { name: "TG ABC\u{1b}".to_owned(), ..project("beta") };
-        assert_eq!(to_type(&shown(spaced)), "2@alpha 1@id-of-beta");
+        assert_eq!(to_type(&shown(spaced)), "1@id-of-beta 2@alpha");
         let namesake = Project { name: "alpha".to_owned(), ..project("beta") };
         assert_eq!(to_type(&shown(namesake)), "2@id-of-alpha 1@id-of-beta");
         let mut elsewhere = project("alpha");
