@@ -26,6 +26,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
@@ -46,6 +47,10 @@ mod tests;
 /// How many objects are asked for at once. Most clusters fit into one answer (a PV is about 2 KiB), and the answers of a
 /// large one stay small enough to arrive within a time limit.
 const PAGE: usize = 1000;
+
+/// How many pages may be on their way or be decoded at once, over all clusters: with 300 of them, 90,000 PVs would be in
+/// memory as text otherwise, and that is most of what fleet needs. Clusters that hang are known before lists are asked for.
+static READING: Semaphore = Semaphore::const_new(32);
 
 /// How often a page is asked for again where the server is overloaded, being restarted, or ended the connection.
 const RETRIES: usize = 2;
@@ -156,6 +161,7 @@ impl Cluster {
         let mut course = Course::default();
         let mut from: Option<String> = None;
         loop {
+            let _turn = READING.acquire().await;
             let path = objects::page_path(T::PATH, limit, from.as_deref());
             let ask = || self.get(&path);
             let text = ask
