@@ -22,8 +22,8 @@ fn decides(volume: &Value) -> Option<String> {
 fn every_kind_of_volume_is_explained_by_the_part_of_the_rule_that_keeps_it() {
     let _using = using();
     for (kind, part) in [
-        ("claim", Some("no PV of any hub refers to it")),
-        ("released", Some("no PV of any hub refers to it")),
+        ("claim", Some("no PV and no claim of any hub refers to it")),
+        ("released", Some("no PV and no claim of any hub refers to it")),
         ("keep", Some("nobody asked to keep it")),
         ("foreign", Some("it names no cluster that is not of this fleet")),
         ("error", Some("it is not in error")),
