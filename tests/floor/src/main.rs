@@ -56,27 +56,27 @@ async fn get(client: &Client, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every claim and every PV of every hub.
+/// Every PV and every claim of every hub: one list after the other on one connection, which is faster than a second
+/// handshake.
 async fn claims() -> Result<()> {
     try_join_all(words("FLOOR_HUBS").iter().map(async |hub| {
         let client = cluster(hub)?;
-        futures_util::try_join!(
-            get(&client, "/api/v1/persistentvolumeclaims?limit=1000"),
-            get(&client, "/api/v1/persistentvolumes?limit=1000"),
-        )
+        get(&client, "/api/v1/persistentvolumes?limit=1000").await?;
+        get(&client, "/api/v1/persistentvolumeclaims?limit=1000").await
     }))
     .await?;
     Ok(())
 }
 
-/// A project's Cinder, with a token.
-struct Cinder {
+/// A project's Cinder and Nova, with a token.
+struct Cloud {
     client: Client,
-    url: String,
+    cinder: String,
+    nova: String,
     token: String,
 }
 
-impl Cinder {
+impl Cloud {
     async fn log_in(openrc: &str) -> Result<Self> {
         let text = std::fs::read_to_string(openrc)?;
         let vars: HashMap<&str, &str> = text
@@ -99,19 +99,25 @@ impl Cinder {
         let token = answer.headers().get("x-subject-token").ok_or("no token")?.to_str()?.to_owned();
         let body: Value = serde_json::from_slice(&answer.bytes().await?)?;
         let services = body["token"]["catalog"].as_array().ok_or("no catalog")?;
-        let url = services
-            .iter()
-            .filter(|service| service["type"] == "volumev3" || service["type"] == "block-storage")
-            .flat_map(|service| service["endpoints"].as_array().into_iter().flatten())
-            .find(|endpoint| endpoint["interface"] == "public")
-            .and_then(|endpoint| endpoint["url"].as_str())
-            .ok_or("no Cinder in the catalog")?;
-        Ok(Self { client, url: url.to_owned(), token })
+        let url = |kinds: [&str; 2]| {
+            let found = services
+                .iter()
+                .filter(|service| kinds.iter().any(|kind| service["type"] == *kind))
+                .flat_map(|service| service["endpoints"].as_array().into_iter().flatten())
+                .find(|endpoint| endpoint["interface"] == "public")
+                .and_then(|endpoint| endpoint["url"].as_str());
+            found.map(str::to_owned).ok_or_else(|| format!("no {} in the catalog", kinds[0]))
+        };
+        let cinder = url(["block-storage", "volumev3"])?;
+        Ok(Self { client, cinder, nova: url(["compute", "compute"])?, token })
     }
 
     async fn ask(&self, method: reqwest::Method, path: &str) -> Result<u16> {
-        let request =
-            self.client.request(method, format!("{}{path}", self.url)).header("x-auth-token", &self.token);
+        self.send(method, format!("{}{path}", self.cinder)).await
+    }
+
+    async fn send(&self, method: reqwest::Method, url: String) -> Result<u16> {
+        let request = self.client.request(method, url).header("x-auth-token", &self.token);
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         answer.bytes().await?;
@@ -119,20 +125,18 @@ impl Cinder {
     }
 }
 
-/// Every volume and snapshot of every project, and every PV of every hub, all at once.
+/// Every volume, snapshot and server of every project, and every PV and claim of every hub, all at once.
 async fn orphans() -> Result<()> {
-    let (openrcs, hubs) = (words("FLOOR_OPENRCS"), words("FLOOR_HUBS"));
+    let openrcs = words("FLOOR_OPENRCS");
     let projects = try_join_all(openrcs.iter().map(async |openrc| {
-        let cinder = Cinder::log_in(openrc).await?;
+        let cloud = Cloud::log_in(openrc).await?;
         futures_util::try_join!(
-            cinder.ask(reqwest::Method::GET, "/volumes/detail?limit=1000"),
-            cinder.ask(reqwest::Method::GET, "/snapshots/detail?limit=1000"),
+            cloud.ask(reqwest::Method::GET, "/volumes/detail?limit=1000"),
+            cloud.ask(reqwest::Method::GET, "/snapshots/detail?limit=1000"),
+            cloud.send(reqwest::Method::GET, format!("{}/servers/detail", cloud.nova)),
         )
     }));
-    let clusters = try_join_all(
-        hubs.iter().map(async |hub| get(&cluster(hub)?, "/api/v1/persistentvolumes?limit=1000").await),
-    );
-    futures_util::try_join!(projects, clusters)?;
+    futures_util::try_join!(projects, claims())?;
     Ok(())
 }
 
@@ -140,13 +144,13 @@ async fn orphans() -> Result<()> {
 async fn delete(ids: &[String]) -> Result<()> {
     orphans().await?;
     let openrcs = words("FLOOR_OPENRCS");
-    let cinder = Cinder::log_in(openrcs.first().ok_or("no openrc")?).await?;
-    let cinder = &cinder;
+    let cloud = Cloud::log_in(openrcs.first().ok_or("no openrc")?).await?;
+    let cloud = &cloud;
     try_join_all(ids.iter().map(async |id| -> Result<()> {
         let path = format!("/volumes/{id}");
-        cinder.ask(reqwest::Method::GET, &path).await?;
-        cinder.ask(reqwest::Method::DELETE, &path).await?;
-        while cinder.ask(reqwest::Method::GET, &path).await? != 404 {
+        cloud.ask(reqwest::Method::GET, &path).await?;
+        cloud.ask(reqwest::Method::DELETE, &path).await?;
+        while cloud.ask(reqwest::Method::GET, &path).await? != 404 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         Ok(())
