@@ -262,7 +262,7 @@ pub struct VolumeView {
     pub outside: Outside,
     /// What could not be seen. Empty exactly when the view is complete.
     pub unseen: Vec<Unseen>,
-    /// When the last answer had arrived: ages are counted up to here.
+    /// When all volumes were there and the PVs were asked for: ages are counted up to here.
     pub seen_at: Timestamp,
 }
 

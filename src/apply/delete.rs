@@ -20,6 +20,8 @@ mod shared;
 mod simulated;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +29,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -408,7 +410,9 @@ impl<'p, W: World, R: Record> Run<'_, 'p, W, R> {
                 return Err(Next::Over(Outcome::Failed { reason }));
             }
         };
-        let (rules, now) = (self.terms.rules, self.world.now());
+        // Ages are counted up to the question: whatever uses the volume had that long to show.
+        let since = SignedDuration::try_from(clusters.asked.elapsed()).unwrap_or_default();
+        let (rules, now) = (self.terms.rules, self.world.now() - since);
         still_orphan(planned, &volume, &snapshots.value, &clusters.value, rules, now)
             .map_err(|reason| Next::Over(Outcome::Kept { reason }))?;
         Ok(Seen { clusters, snapshots, volume, volume_asked })

@@ -12,4 +12,6 @@ pub use clusters::Clusters;
 pub use hubs::{Depth, look_at_hubs};
 pub use openrc::{OpenrcLook, look_at_openrc};
 pub use sandboxes::Sandboxes;
+#[cfg(test)]
+pub(crate) use volumes::in_order;
 pub use volumes::{Clouds, look_at_projects, look_at_volumes};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::clusters::Clusters;
 use super::openrc::look_at_openrc;
@@ -164,26 +165,37 @@ pub async fn look_at_volumes(
 ) -> Result<(VolumeView, Clouds, Clusters), Failure> {
     let mut clusters = Clusters::of(fleet, sandboxes).await;
     clusters.remember(tombstone::all(fleet)?);
-    let ask_projects = async {
-        let (clouds, unseen) = Clouds::connect(engine, fleet, sandboxes, interrupt).await;
-        let (projects, missing) = clouds.volumes().await;
-        (clouds, projects, unseen, missing)
+    let first = async {
+        let asked = look_at_projects(engine, fleet, sandboxes, interrupt);
+        let (asked, (), containers) = tokio::join!(asked, clusters.warm_up(), engine.old_containers());
+        (asked, containers, clusters)
     };
-    let ((clouds, projects, mut unseen, missing), (), containers) =
-        tokio::join!(ask_projects, clusters.warm_up(), engine.old_containers());
+    let then = async |(_, _, clusters): &(_, _, Clusters)| clusters.volumes_used().await;
+    let (((clouds, projects, mut unseen), containers, clusters), seen_at, (seen, missing)) =
+        in_order(first, then, clock::now).await;
     let outside = Outside {
         addresses: fleet.hubs.iter().map(|hub| (hub.name.clone(), hub.ip)).collect(),
         containers: containers?,
     };
-    unseen.extend(missing);
     unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
-    let (seen, missing) = clusters.volumes_used().await;
     // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
     for one in missing {
         if !unseen.contains(&one) {
             unseen.push(one);
         }
     }
-    let view = VolumeView { projects, clusters: seen, outside, unseen, seen_at: clock::now() };
-    Ok((view, clouds, clusters))
+    Ok((VolumeView { projects, clusters: seen, outside, unseen, seen_at }, clouds, clusters))
+}
+
+/// What holds volumes is asked first, and what uses them only when all of that is there. Ages are counted up to the moment
+/// in between: of what was made before it, whatever uses it had that long to show.
+pub(crate) async fn in_order<V, U>(
+    volumes: impl Future<Output = V>,
+    used: impl AsyncFnOnce(&V) -> U,
+    now: impl FnOnce() -> Timestamp,
+) -> (V, Timestamp, U) {
+    let volumes = volumes.await;
+    let between = now();
+    let used = used(&volumes).await;
+    (volumes, between, used)
 }
