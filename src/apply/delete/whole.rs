@@ -327,30 +327,37 @@ fn whatever_happens_while_fleet_looks_and_deletes_no_volume_goes_that_anybody_us
     let config = Config::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { CASES };
     let deleted = Mutex::new(0u64);
-    let outcome = TestRunner::new(Config { cases, failure_persistence: None, ..config }).run(&a_nature(), |nature| {
-        for (number, sent) in run(nature.clone()) {
-            *deleted.lock().unwrap() += 1;
-            let Life { made, uses, attached, snapshot, keep, foreign } = &nature.lives[number];
-            prop_assert!(sent - made >= MIN_AGE, "volume {} was young at {}", number, sent);
-            for used in uses {
-                prop_assert!(
-                    !throughout(used.span, sent),
-                    "volume {} was used at {}: {:?}",
-                    number,
-                    sent,
-                    used
-                );
+    let outcome =
+        TestRunner::new(Config { cases, failure_persistence: None, ..config }).run(&a_nature(), |nature| {
+            for (number, sent) in run(nature.clone()) {
+                *deleted.lock().unwrap() += 1;
+                let Life { made, uses, attached, snapshot, keep, foreign } = &nature.lives[number];
+                prop_assert!(sent - made >= MIN_AGE, "volume {} was young at {}", number, sent);
+                for used in uses {
+                    prop_assert!(
+                        !throughout(used.span, sent),
+                        "volume {} was used at {}: {:?}",
+                        number,
+                        sent,
+                        used
+                    );
+                }
+                for span in [attached, snapshot, keep].into_iter().flatten() {
+                    prop_assert!(
+                        !throughout(*span, sent),
+                        "volume {} was kept at {}: {:?}",
+                        number,
+                        sent,
+                        span
+                    );
+                }
+                prop_assert!(!foreign, "volume {} was foreign", number);
+                for (hub, span) in &nature.silent {
+                    prop_assert!(!throughout(*span, sent), "hub-{} was silent when {} was sent", hub, number);
+                }
             }
-            for span in [attached, snapshot, keep].into_iter().flatten() {
-                prop_assert!(!throughout(*span, sent), "volume {} was kept at {}: {:?}", number, sent, span);
-            }
-            prop_assert!(!foreign, "volume {} was foreign", number);
-            for (hub, span) in &nature.silent {
-                prop_assert!(!throughout(*span, sent), "hub-{} was silent when {} was sent", hub, number);
-            }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     let deleted = deleted.into_inner().unwrap();
     println!("{cases} worlds, {deleted} volumes deleted");
