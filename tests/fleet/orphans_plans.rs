@@ -235,6 +235,7 @@ fn with_a_silent_hub_no_plan_is_saved_and_none_is_applied() {
 fn a_plan_of_more_hubs_than_there_are_now_is_not_applied() {
     let _breaking = breaking();
     let fleet = Fleet::with(&["ou23s", "mvu23s"]);
+    fleet.answer_for(&["fsu-s23"]);
     fleet.write("ancient.toml", &format!("{}\n{ONLY_ANCIENT}\n", fleet.toml()));
     let _planted = plant("alpha", &[Wanted::orphan()]);
     run(
