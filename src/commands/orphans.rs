@@ -168,8 +168,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if !all_settled {
         return Ok(Exit::CannotTell);
     }
-    let changes =
-        saved.is_some() || resumed.is_some() || args.files.save.is_some() || args.delete || args.mark;
+    // "Nothing to delete" would not be the truth where all there is to delete is blocked: then the report says why.
+    let deletes = args.delete && !(plan.is_blocked() && deletions.is_empty());
+    let changes = saved.is_some() || resumed.is_some() || args.files.save.is_some() || deletes || args.mark;
     // Where a cluster that nobody knows blocks one project, the others go on.
     if plan.is_blocked() {
         tell(
@@ -188,7 +189,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         save::run(args, path, &fleet, &view, &plan, &deletions)?
     } else if let (true, Ok(marking)) = (args.mark, plan.marking()) {
         mark::run(args, context, &fleet, &marking, &world).await?
-    } else if args.delete {
+    } else if deletes {
         let deletions = ripe(args, &plan, deletions);
         let wanted = Wanted { plan: &plan, deletions: &deletions, dropped: None, resumed: None };
         delete::run(args, context, &fleet, wanted, &world).await?
