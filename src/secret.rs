@@ -28,14 +28,6 @@ impl OpenrcEnv {
         self.vars.get(name).map(ExposeSecret::expose_secret).filter(|value| !value.is_empty())
     }
 
-    /// Whether two openrc files ask for the same thing with the same credentials.
-    pub fn same_as(&self, other: &Self) -> bool {
-        self.vars.len() == other.vars.len()
-            && self.vars.iter().all(|(name, value)| {
-                other.vars.get(name).is_some_and(|o| o.expose_secret() == value.expose_secret())
-            })
-    }
-
     /// Text from elsewhere with every secret of this openrc blotted out.
     pub fn scrub(&self, text: &str) -> String {
         let mut out = text.to_owned();

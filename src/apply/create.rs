@@ -130,6 +130,13 @@ async fn steps(
         tell(Event::Begin(step));
     };
 
+    // First of all: what is pinned must never be newer than the tunnel that goes by it, or the old cluster would answer in
+    // the new one's name.
+    if let Some(old) = replaces {
+        begin(Step::Sandbox, tell);
+        engine.remove(old).await?;
+    }
+
     begin(Step::State, tell);
     let owner = make_state(fleet, hub, key, undo)?;
 
@@ -142,9 +149,6 @@ async fn steps(
     }
 
     begin(Step::Sandbox, tell);
-    if let Some(old) = replaces {
-        engine.remove(old).await?;
-    }
     let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner)).await?;
     engine.start(&id).await?;
 

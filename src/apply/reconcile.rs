@@ -23,7 +23,7 @@ pub enum Event<'a> {
     Failed(&'a Hub, Failure),
 }
 
-/// Carries a plan out, and tells of every hub that needed something. `steps` and `hubs` belong together.
+/// Carries a plan out, and tells of every hub that needed something or does not answer. `steps` and `hubs` belong together.
 pub async fn reconcile(
     engine: &Engine,
     fleet: &Fleet,
@@ -58,7 +58,9 @@ async fn one(
         complete(&creation, &mut |event| tell(Event::Making(hub, event))).await
     };
     match (&step.action, step.sandbox.as_deref()) {
-        (Action::None, _) => Ok(()),
+        // Its tunnel may still be coming up: whoever started it may have been stopped before that was seen.
+        (Action::None, Some(id)) => wait_for_tunnel(engine, fleet, hub, id).await,
+        (Action::None, None) => Ok(()),
         (Action::Blocked { reason }, _) => {
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
         }

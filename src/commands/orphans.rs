@@ -138,7 +138,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking all projects for their volumes, then all hubs for their PVs", 0);
     let looking = look_at_volumes(&engine, &fleet, &sandboxes, &context.interrupt);
-    let (view, clouds, clusters) = context.unless_interrupted(looking).await??;
+    // On the heap: it holds the state of every client.
+    let (view, clouds, clusters) = context.unless_interrupted(Box::pin(looking)).await??;
     drop(progress);
     if let Some(wanted) = &args.why {
         return why::run(args, wanted, &fleet, &view);

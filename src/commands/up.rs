@@ -20,7 +20,7 @@ use crate::text::{one_line, or_dash};
 /// Give every hub the sandbox that fleet.toml asks for
 ///
 /// Makes what is missing, starts what is stopped, makes again what is not what fleet.toml asks for or was made of an older
-/// image, and leaves everything else alone. The state directories stay as they are. Where it was stopped half-way, the next
+/// image, and leaves everything else alone; and waits until every hub's API answers. The state directories stay as they are. Where it was stopped half-way, the next
 /// run goes on from there.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -60,12 +60,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    let to_do: Vec<(&Hub, &Step)> =
-        hubs.iter().copied().zip(&steps).filter(|(_, step)| step.action != Action::None).collect();
-    if to_do.is_empty() {
-        tell("all is as fleet.toml asks for: there is nothing to do\n");
-        return Ok(Exit::Done);
-    }
+    let to_do: Vec<(&Hub, &Step)> = hubs.iter().copied().zip(&steps).collect();
     let progress = Progress::new("sandboxes", to_do.len());
     let failed = AtomicBool::new(false);
     let told = |event: Event<'_>| {
@@ -81,7 +76,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     context.unless_interrupted(carry_out(&engine, &fleet, &to_do, &context.interrupt, &told)).await?;
     drop(progress);
-    Ok(if failed.load(Ordering::Relaxed) { Exit::Failed } else { Exit::Done })
+    if failed.load(Ordering::Relaxed) {
+        return Ok(Exit::Failed);
+    }
+    if steps.iter().all(|step| step.action == Action::None) {
+        tell("all is as fleet.toml asks for: there is nothing to do\n");
+    }
+    Ok(Exit::Done)
 }
 
 /// What there is, and what that asks for.

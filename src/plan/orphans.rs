@@ -312,10 +312,9 @@ fn scenes<'v, 's>(
     foreign: &[ForeignCluster<'v>],
     complete: bool,
 ) -> Vec<Scene<'v, 's>> {
-    let hubs = hubs_named(view);
     let scene = |half: &'v ProjectVolumes| Scene {
         references,
-        hubs: unknown::own_names(hubs.iter().copied(), rules, &half.project),
+        hubs: unknown::own_names(unknown::hubs_of(half, view), rules, &half.project),
         rules,
         now: view.seen_at,
         complete,
@@ -670,6 +669,7 @@ pub fn still_orphan(
     }
     let snapshots = snapshots_by_volume(snapshots.iter());
     let of_volume = snapshots.get(claim_name::folded(&fresh.id).as_ref());
+    // More than the hubs of its project, which the plan went by; but its metadata is what it was then.
     let hubs = in_the_fleet(&look.clusters).map(|cluster| cluster.hub.as_str());
     let scene = Scene {
         references: References::new(&look.clusters, &look.index),

@@ -138,10 +138,10 @@ impl Living {
                 let pv = samples::pv(number);
                 match used.how {
                     How::Id => {
-                        cluster.persistent_volumes.push(PersistentVolume { name: "other".to_owned(), ..pv })
+                        cluster.persistent_volumes.push(PersistentVolume { name: "other".to_owned(), ..pv });
                     }
                     How::Name => {
-                        cluster.persistent_volumes.push(PersistentVolume { volume_ids: vec![], ..pv })
+                        cluster.persistent_volumes.push(PersistentVolume { volume_ids: vec![], ..pv });
                     }
                     How::Released => {
                         cluster

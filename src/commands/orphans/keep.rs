@@ -75,10 +75,8 @@ pub(super) async fn run(action: &Action, context: &Context) -> Result<Exit, Fail
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let (clouds, projects, unseen) = tokio::select! {
-        seen = look_at_projects(&engine, &fleet, &sandboxes, &context.interrupt) => seen,
-        () = context.interrupt.asked() => return Err(Failure::interrupted()),
-    };
+    let looking = look_at_projects(&engine, &fleet, &sandboxes, &context.interrupt);
+    let (clouds, projects, unseen) = context.unless_interrupted(looking).await?;
     let (project, volume) = find(&projects, &unseen, action.volume())?;
     let change_to = action.change(volume)?;
     let clusters = Clusters::default();

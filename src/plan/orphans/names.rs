@@ -42,6 +42,9 @@ pub(super) struct Reading<'n> {
     pub(super) without_id: Option<&'n str>,
     /// Whether the name alone makes it a node.
     pub(super) is_node: bool,
+    /// Whether the cluster's name is made of nothing but such words: the nodes of two clusters may be called `k8s-node-1` and
+    /// `k8s-node-2`, and what they have in common says nothing.
+    pub(super) names_nothing: bool,
 }
 
 /// Reads a server's name.
@@ -68,6 +71,7 @@ pub(super) fn read(name: &str) -> Reading<'_> {
         names,
         without_id,
         is_node: !roles.is_empty() || is_role(&words) || speaks_of_kubernetes,
+        names_nothing: self::words(cluster).iter().all(|word| says_nothing(&word.lower)),
     }
 }
 
@@ -77,6 +81,19 @@ fn host(name: &str) -> &str {
         Some((host, _)) if !host.is_empty() => host,
         _ => name,
     }
+}
+
+/// A word that any cluster's servers may have in their names.
+fn says_nothing(word: &str) -> bool {
+    let role = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let words = [
+        &KUBERNETES[..],
+        &BEFORE_A_ROLE,
+        &WITH_A_NUMBER,
+        &ALSO_ALONE,
+        &["control", "plane", "md", "cluster"],
+    ];
+    role.is_empty() || words.iter().any(|known| known.contains(&word) || known.contains(&role))
 }
 
 struct Word {

@@ -243,6 +243,8 @@ proptest! {
 
     #[test]
     fn one_more_pv_never_makes_anything_an_orphan(view in a_view(), pv in a_pv()) {
+        // It may be the one that says whose an attached volume is, which told of an unknown cluster until then.
+        prop_assume!(!plan(&view, &rules()).is_blocked());
         let before = ids(&plan(&view, &rules()));
         let mut more = view.clone();
         more.clusters[0].persistent_volumes.push(pv);

@@ -76,6 +76,17 @@ pub enum Sign<'v> {
         /// And its value.
         value: &'v str,
     },
+    /// A claim's volume that is attached to a server which the project does not show, and is no hub's.
+    Attachment {
+        /// The project it is in.
+        project: &'v str,
+        /// The volume's id.
+        id: &'v str,
+        /// The volume's name.
+        name: &'v str,
+        /// What holds it: the server, or what Cinder names instead.
+        server: &'v str,
+    },
 }
 
 /// Why a cluster does not block deletion in a project.
@@ -107,7 +118,16 @@ impl ForeignCluster<'_> {
     }
 }
 
-/// Whether an answer in `fleet.toml` is about a project.
+/// Whether an answer in `fleet.toml` is about a project of a view. Where two have one name, only the id tells which.
+fn is_about_one(answer: &Foreign, project: &Project, view: &VolumeView) -> bool {
+    let others = view.projects.iter().map(|half| &half.project);
+    let is_only_one =
+        others.filter(|other| other.name == project.name).all(|other| other.key.id == project.key.id);
+    is_about(answer, project)
+        && (is_only_one || answer.project.as_ref().is_none_or(|named| *named == project.key.id))
+}
+
+/// Whether an answer in `fleet.toml` may be about a project.
 fn is_about(answer: &Foreign, project: &Project) -> bool {
     answer.project.as_ref().is_none_or(|named| *named == project.name || *named == project.key.id)
 }
@@ -130,12 +150,13 @@ pub(super) fn find<'v>(
     references: References<'v, '_>,
 ) -> Vec<ForeignCluster<'v>> {
     let mut signs = BTreeMap::<&str, Signs<'v>>::new();
-    let hubs = hubs_named(view);
     for (place, half) in view.projects.iter().enumerate() {
-        let own = own_names(hubs.iter().copied(), rules, &half.project);
-        let servers = Servers::new(view, half, &own).foreign_nodes(references);
+        let own = own_names(hubs_of(half, view), rules, &half.project);
+        let servers = Servers::new(view, half, &own);
+        let nodes = servers.foreign_nodes(references);
+        let elsewhere = servers.attached_elsewhere(references);
         let volumes = half.volumes.iter().flat_map(|volume| named_by(volume, &half.project, &own));
-        for (cluster, sign) in servers.into_iter().chain(volumes) {
+        for (cluster, sign) in nodes.into_iter().chain(elsewhere).chain(volumes) {
             signs.entry(cluster).or_default().push(place, sign);
         }
     }
@@ -145,6 +166,19 @@ pub(super) fn find<'v>(
         }
     }
     signs.into_iter().map(|(name, signs)| judge(name, signs, view, rules)).collect()
+}
+
+/// The hubs whose openrc leads to a project, and those of which nobody knows where theirs leads. (Two openrc files may lead
+/// to one project under two URLs.) A cluster of a hub's name in another project is another cluster.
+pub(super) fn hubs_of<'v>(half: &ProjectVolumes, view: &'v VolumeView) -> BTreeSet<&'v str> {
+    let is_the_same = |other: &ProjectVolumes| {
+        other.project.key.id == half.project.key.id && other.project.key.region == half.project.key.region
+    };
+    let in_others = view.projects.iter().filter(|other| !is_the_same(other));
+    let elsewhere: BTreeSet<&str> = in_others.flat_map(|other| &other.hubs).map(HubName::as_str).collect();
+    let here = view.projects.iter().filter(|other| is_the_same(other));
+    let here = here.flat_map(|half| &half.hubs).map(HubName::as_str);
+    hubs_named(view).into_iter().filter(|hub| !elsewhere.contains(hub)).chain(here).collect()
 }
 
 /// The signs of one cluster.
@@ -175,7 +209,8 @@ fn judge<'v>(
             continue;
         }
         let project = &half.project;
-        let answer = rules.foreign.iter().find(|answer| answer.name == name && is_about(answer, project));
+        let answer =
+            rules.foreign.iter().find(|answer| answer.name == name && is_about_one(answer, project, view));
         let reason =
             answer.map(|answer| answer.reason.clone()).or_else(|| remembered(name, half, view, is_here));
         match reason {
@@ -260,12 +295,9 @@ struct Servers<'v, 'a> {
 
 impl<'v, 'a> Servers<'v, 'a> {
     fn new(view: &'v VolumeView, half: &'v ProjectVolumes, own: &'a BTreeSet<&'v str>) -> Self {
-        // Two openrc files may lead to one project under two URLs.
-        let is_the_same = |other: &&ProjectVolumes| {
-            other.project.key.id == half.project.key.id && other.project.key.region == half.project.key.region
-        };
-        let hubs: BTreeSet<&HubName> =
-            view.projects.iter().filter(is_the_same).flat_map(|half| &half.hubs).collect();
+        let names = hubs_of(half, view);
+        let all = view.projects.iter().flat_map(|half| &half.hubs);
+        let hubs: BTreeSet<&HubName> = all.filter(|hub| names.contains(hub.as_str())).collect();
         let addresses = &view.outside.addresses;
         let mut seen: HashSet<&str> = HashSet::new();
         let names = half.servers.iter().map(|server| server.name.as_str());
@@ -316,17 +348,16 @@ impl<'v, 'a> Servers<'v, 'a> {
         for (hub, address) in &self.hubs {
             let at_address =
                 |server: &Server| address.is_some_and(|hub| server.addresses.iter().any(|ip| same(*ip, hub)));
-            let clusters: BTreeSet<&str> = self
-                .named
-                .iter()
-                .filter(|(server, _)| at_address(server))
-                .map(|(_, name)| name.cluster)
-                .collect();
+            let mut there = self.named.iter().filter(|(server, _)| at_address(server));
+            // Inner addresses are not unique: where two servers have it, nobody knows which is the hub's.
+            let master = there.next().filter(|_| there.next().is_none());
+            let is_master = |server: &Server| master.is_some_and(|(master, _)| master.id == server.id);
+            let cluster = master.map(|(_, name)| name).filter(|name| !name.names_nothing);
             let has_name = self.by_name(hub.as_str());
             for (server, name) in &self.named {
-                let is_its = clusters.contains(name.cluster) || has_name(name);
+                let is_its = cluster.is_some_and(|cluster| cluster.cluster == name.cluster) || has_name(name);
                 // Whoever makes a cluster calls no two servers alike: then there are two clusters of one name.
-                if is_its && (at_address(server) || !self.is_twice(server)) {
+                if is_master(server) || is_its && !self.is_twice(server) {
                     found.insert(server.id.as_str());
                 }
             }
@@ -351,6 +382,24 @@ impl<'v, 'a> Servers<'v, 'a> {
 
     fn is_twice(&self, server: &Server) -> bool {
         self.twice.contains(server.name.as_str())
+    }
+
+    /// Claims' volumes that no hub's PV refers to, attached to servers which Nova does not list: the cluster's nodes are
+    /// somewhere else, and its other volumes look like orphans. It is called what holds the volume.
+    fn attached_elsewhere(&self, references: References<'v, '_>) -> Vec<(&'v str, Sign<'v>)> {
+        let listed: HashSet<&str> = self.half.servers.iter().map(|server| server.id.as_str()).collect();
+        let held = self.half.volumes.iter().filter(|volume| !volume.attachments.is_empty());
+        let of_nobody = held.filter(|volume| is_claim_name(&volume.name) && references.to(volume).is_empty());
+        let elsewhere =
+            of_nobody.flat_map(|volume| volume.attachments.iter().map(move |server| (volume, server)));
+        elsewhere
+            .filter(|(_, server)| !listed.contains(server.as_str()))
+            .map(|(volume, server)| {
+                let project = &self.half.project.name;
+                let sign = Sign::Attachment { project, id: &volume.id, name: &volume.name, server };
+                (server.as_str(), sign)
+            })
+            .collect()
     }
 
     /// Servers that have a claim's volume attached which no hub's PV refers to: nodes of another cluster, whatever they are

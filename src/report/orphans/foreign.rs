@@ -93,5 +93,10 @@ fn sign(sign: &Sign<'_>) -> String {
             format!("container {name} of the old scripts ({image}, {state}{ip})")
         }
         Sign::Volume { id, key, value, .. } => format!("volume {id}: {key}={value}"),
+        Sign::Attachment { id, name, server, .. } => {
+            format!(
+                "claim's volume {name} ({id}): it is attached to {server}, which is none of the project's servers"
+            )
+        }
     }
 }

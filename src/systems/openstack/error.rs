@@ -275,9 +275,9 @@ impl Cause {
         match self {
             Self::Unreachable(text) => Self::Unreachable(env.scrub(&text)),
             Self::Status { status, message, retry_after } => {
-                Self::Status { status, message: env.scrub(&message), retry_after }
+                Self::Status { status, message: cut(&env.scrub(&message)), retry_after }
             }
-            Self::Unknown { kind, message } => Self::Unknown { kind, message: env.scrub(&message) },
+            Self::Unknown { kind, message } => Self::Unknown { kind, message: cut(&env.scrub(&message)) },
             Self::Answer(text) => Self::Answer(env.scrub(&text)),
             Self::Incomplete(text) => Self::Incomplete(env.scrub(&text)),
             Self::Request(text) => Self::Request(env.scrub(&text)),
@@ -306,5 +306,10 @@ pub(super) fn message(response: &Response<Bytes>) -> String {
         .or_else(|| fields.get("message"))
         .and_then(serde_json::Value::as_str)
         .unwrap_or_default();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_LIMIT).collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Only once the secrets are out: one that was cut in two would not be found.
+fn cut(message: &str) -> String {
+    message.chars().take(MESSAGE_LIMIT).collect()
 }

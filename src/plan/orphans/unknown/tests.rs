@@ -232,10 +232,59 @@ fn a_volume_that_names_an_unknown_cluster_blocks_its_project_whatever_else_it_is
         blocks_alpha_alone(&view, name);
     }
     let mut view = two_projects();
-    for (number, name) in [(7, "kubernetes"), (8, "hub-0"), (9, "hub-1"), (10, "")] {
+    for (number, name) in [(7, "kubernetes"), (8, "hub-0"), (10, "")] {
         view.projects[0].volumes.push(with_metadata(number, "cinder.csi.openstack.org/cluster", name));
     }
     assert!(!plan(&view, &rules()).is_blocked());
+}
+
+#[test]
+fn a_hub_of_another_project_is_another_cluster_where_a_volume_names_it() {
+    let mut view = two_projects();
+    view.projects[0].volumes.push(with_metadata(7, "cinder.csi.openstack.org/cluster", "hub-1"));
+    blocks_alpha_alone(&view, "hub-1");
+}
+
+#[test]
+fn a_claims_volume_that_is_attached_to_a_server_which_nobody_lists_tells_of_a_cluster() {
+    let mut view = two_projects();
+    let attached =
+        Volume { status: "in-use".to_owned(), attachments: vec!["elsewhere".to_owned()], ..volume(7) };
+    view.projects[0].volumes.push(attached);
+    blocks_alpha_alone(&view, "elsewhere");
+    // A hub's, and one that was made for no claim, tell of none.
+    let mut of_a_hub = view.clone();
+    of_a_hub.clusters[1].persistent_volumes = vec![pv(7)];
+    assert!(!plan(&of_a_hub, &rules()).is_blocked());
+    view.projects[0].volumes.last_mut().unwrap().name = "data".to_owned();
+    assert!(!plan(&view, &rules()).is_blocked());
+}
+
+#[test]
+fn servers_called_by_what_they_are_alone_are_a_hubs_only_where_its_address_is() {
+    let mut view = with_servers(&["k8s-master-0", "k8s-node-1"]);
+    view.projects[0].servers[0].addresses = vec!["10.0.0.10".parse().unwrap()];
+    view.outside.addresses = [(hub("hub-0"), "10.0.0.10".parse().unwrap())].into();
+    blocks_alpha_alone(&view, "k8s");
+    // With a name of their own, all are the hub's.
+    for (server, name) in view.projects[0].servers.iter_mut().zip(["ou-master-0", "ou-k8s-node-1"]) {
+        server.name = name.to_owned();
+    }
+    assert!(!plan(&view, &rules()).is_blocked());
+    // Where two servers have its address, nobody knows which is the hub's.
+    let address = view.projects[0].servers[0].addresses.clone();
+    view.projects[0].servers[1].addresses = address;
+    blocks_alpha_alone(&view, "ou");
+}
+
+#[test]
+fn of_two_projects_of_one_name_only_the_id_tells_which_was_answered_for() {
+    let mut view = with_servers(&["mvu-test-k8s-node-nf-1"]);
+    view.projects[1].project.name = "alpha".to_owned();
+    let by_name = with_answers(&[answered("mvu-test", Some("alpha"))]);
+    assert!(plan(&view, &by_name).is_blocked());
+    let by_id = with_answers(&[answered("mvu-test", Some("id-of-alpha"))]);
+    assert!(!plan(&view, &by_id).is_blocked());
 }
 
 #[test]
@@ -352,13 +401,13 @@ fn an_unknown_cluster_hides_no_other_reason_to_keep() {
 #[test]
 fn the_second_look_keeps_what_names_a_cluster_that_was_answered_for() {
     let view = two_projects();
-    let rules = with_answers(&[answered("hub-1", Some("alpha"))]);
+    let rules = with_answers(&[answered("hub-0", Some("alpha"))]);
     let deletions = plan(&view, &rules).deletions().unwrap();
     let look = SecondLook::new(view.clusters.clone(), deletions.hubs()).unwrap();
     let planned = &deletions.volumes()[0];
     assert_eq!(still_orphan(planned, planned.volume(), &[], &look, &rules, now()), Ok(()));
     let mut named = view;
-    named.projects[0].volumes[0] = with_metadata(1, "cinder.csi.openstack.org/cluster", "hub-1");
+    named.projects[0].volumes[0] = with_metadata(1, "cinder.csi.openstack.org/cluster", "hub-0");
     let before = plan(&named, &super::tests::rules()).deletions().unwrap();
     let planned = &before.volumes()[0];
     let kept = still_orphan(planned, planned.volume(), &[], &look, &rules, now()).unwrap_err();

@@ -50,9 +50,9 @@ fn a_view() -> VolumeView {
     view
 }
 
-/// The operator has answered for the cluster that a volume names.
+/// The operator has answered for the clusters that a volume names, and that holds another.
 fn with_answers() -> OrphanRules {
-    OrphanRules { foreign: vec![answered("theirs", None)], ..rules() }
+    OrphanRules { foreign: vec![answered("theirs", None), answered("server-1", None)], ..rules() }
 }
 
 fn written(view: &VolumeView) -> String {
