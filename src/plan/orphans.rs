@@ -253,7 +253,10 @@ pub fn plan<'v>(view: &'v VolumeView, rules: &OrphanRules) -> OrphanPlan<'v> {
     };
     let mut volumes = judge_all(view, &scene);
     volumes.sort_by(|a, b| {
-        (a.project, &a.volume.name, &a.volume.id).cmp(&(b.project, &b.volume.name, &b.volume.id))
+        // Most are of one project, and comparing projects is comparing four texts.
+        let same = std::ptr::eq(a.project, b.project);
+        let project = if same { std::cmp::Ordering::Equal } else { a.project.cmp(b.project) };
+        project.then_with(|| (&a.volume.name, &a.volume.id).cmp(&(&b.volume.name, &b.volume.id)))
     });
     let lost = if scene.complete { lost(view) } else { Vec::new() };
     OrphanPlan {
