@@ -2,6 +2,8 @@
 
 mod delete;
 
+use std::io::{BufWriter, StdoutLock, Write as _};
+
 use super::context::{Context, print, tell, tell_unseen, written};
 use crate::apply::world::RealWorld;
 use crate::cli::Format;
@@ -78,9 +80,17 @@ fn shown(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), 
     print(&String::from_utf8_lossy(&out))
 }
 
+/// Writes as it goes: the whole of a large document in memory would be more than all that it is about.
+fn streamed(
+    write: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush()))
+}
+
 fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
     match args.format {
-        Format::Json => shown(|out| report::json(out, plan)),
+        Format::Json => streamed(|out| report::json(out, plan)),
         Format::Table => {
             shown(|out| report::table(out, plan, Look { width: terminal_width(), all: args.all }))
         }
