@@ -10,6 +10,7 @@ mod save;
 mod unended;
 mod why;
 
+use std::io::{BufWriter, StdoutLock, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -223,10 +224,18 @@ fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<Strin
     Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// Writes as it goes: the whole of a large document in memory would be more than all that it is about.
+fn streamed(
+    write: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush()))
+}
+
 fn show(args: &Args, plan: &OrphanPlan<'_>) -> Result<(), Failure> {
     match args.format {
-        Format::Json => shown(|out| report::json(out, plan)),
-        Format::Csv => shown(|out| report::csv(out, plan)),
+        Format::Json => streamed(|out| report::json(out, plan)),
+        Format::Csv => streamed(|out| report::csv(out, plan)),
         Format::Table => {
             shown(|out| report::table(out, plan, Look { width: terminal_width(), all: args.all }))
         }

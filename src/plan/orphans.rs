@@ -289,7 +289,10 @@ fn with_scenes<'v, 's>(
     let scenes = scenes(view, rules, references, &foreign, unseen.is_empty());
     let mut volumes = judge_all(view, &scenes);
     volumes.sort_by(|a, b| {
-        (a.project, &a.volume.name, &a.volume.id).cmp(&(b.project, &b.volume.name, &b.volume.id))
+        // Most are of one project, and comparing projects is comparing four texts.
+        let same = std::ptr::eq(a.project, b.project);
+        let project = if same { std::cmp::Ordering::Equal } else { a.project.cmp(b.project) };
+        project.then_with(|| (&a.volume.name, &a.volume.id).cmp(&(&b.volume.name, &b.volume.id)))
     });
     let lost = if unseen.is_empty() { lost(view) } else { Vec::new() };
     let plan = OrphanPlan {

@@ -29,19 +29,30 @@ enum Item {
     Claim(u32),
 }
 
+/// How many of a UUID's bits lead straight to those that share them: a search among all of 180,000 would look at 18 places in
+/// memory far from each other, for each volume twice.
+const FIRST_BITS: u32 = 14;
+
+fn first_bits(uuid: u128) -> usize {
+    // No more than the bits that are left.
+    usize::try_from(uuid >> (u128::BITS - FIRST_BITS)).unwrap_or(0)
+}
+
 /// Where to find the PVs and claims that mention a UUID, or that have a name or handle without one. Made once for a view: looking
 /// at every PV for every volume would take 9,000,000,000 comparisons for 100,000 volumes.
 #[derive(Debug)]
 pub struct Index {
     /// Sorted.
     uuids: Vec<(u128, Place)>,
+    /// Where in them the UUIDs begin that have the same first bits, by those bits; one more at the end.
+    starts: Vec<usize>,
     texts: HashMap<String, Vec<Place>>,
 }
 
 impl Index {
     /// Reads every PV and every claim once.
     pub fn new(clusters: &[ClusterVolumes]) -> Self {
-        let mut index = Self { uuids: Vec::new(), texts: HashMap::new() };
+        let mut index = Self { uuids: Vec::new(), starts: Vec::new(), texts: HashMap::new() };
         for (cluster, seen) in (0u32..).zip(clusters) {
             for (number, pv) in (0u32..).zip(&seen.persistent_volumes) {
                 let place = Place { cluster, item: Item::Pv(number) };
@@ -54,6 +65,14 @@ impl Index {
         }
         index.uuids.sort_unstable();
         index.uuids.dedup();
+        let mut starts = vec![0; (1 << FIRST_BITS) + 1];
+        for (uuid, _) in &index.uuids {
+            starts[first_bits(*uuid) + 1] += 1;
+        }
+        for bits in 0..1 << FIRST_BITS {
+            starts[bits + 1] += starts[bits];
+        }
+        index.starts = starts;
         index
     }
 
@@ -72,10 +91,11 @@ impl Index {
         let mut has_uuid = false;
         for uuid in uuids_in(text) {
             has_uuid = true;
-            let from = self.uuids.partition_point(|(known, _)| *known < uuid);
-            places.extend(
-                self.uuids[from..].iter().take_while(|(known, _)| *known == uuid).map(|(_, place)| *place),
-            );
+            let bits = first_bits(uuid);
+            let near = &self.uuids[self.starts[bits]..self.starts[bits + 1]];
+            let from = near.partition_point(|(known, _)| *known < uuid);
+            places
+                .extend(near[from..].iter().take_while(|(known, _)| *known == uuid).map(|(_, place)| *place));
         }
         if !has_uuid {
             places.extend(self.texts.get(folded(text).as_ref()).into_iter().flatten());
