@@ -340,7 +340,7 @@ fn marks_ages_and_references_of_every_kind_keep_a_volume() {
         ("orphan", Wanted::orphan().marked("fleet.keep-until", "2001-12-31")),
         ("kept", Wanted::orphan().marked("fleet.keep-until", "when the term is over")),
         ("foreign", Wanted::orphan().marked("kubernetes.io/cluster/elsewhere", "owned")),
-        ("orphan", Wanted::orphan().marked("KubernetesCluster", &world().hubs[0].name)),
+        ("orphan", Wanted::orphan().marked("KubernetesCluster", "pyaos")),
         ("unmanaged", Wanted::named("")),
         ("unmanaged", Wanted::named("pvc-")),
         ("unmanaged", Wanted::named(&format!("{}-clone", claim_name(7)))),
