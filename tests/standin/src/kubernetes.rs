@@ -180,7 +180,7 @@ fn managed(manager: &str, at: Timestamp, fields: &Value) -> Value {
 
 fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
     let PersistentVolume { name, handle, created_at, phase, claim, size, in_tree } = pv;
-    let fields = json!({
+    let mut fields = json!({
         "f:metadata": { "f:annotations": { ".": {}, "f:pv.kubernetes.io/provisioned-by": {} } },
         "f:spec": {
             "f:accessModes": {}, "f:capacity": { ".": {}, "f:storage": {} },
@@ -189,6 +189,10 @@ fn pv_json(number: u64, pv: &PersistentVolume) -> Value {
             "f:persistentVolumeReclaimPolicy": {}, "f:storageClassName": {}, "f:volumeMode": {},
         },
     });
+    if *in_tree {
+        fields["f:spec"]["f:cinder"] = json!({ ".": {}, "f:fsType": {}, "f:volumeID": {} });
+        without(&mut fields, "/f:spec/f:csi");
+    }
     let mut shown = json!({
         "metadata": {
             "name": name, "uid": uuid(number * 2), "resourceVersion": "403", "creationTimestamp": zulu(*created_at),
