@@ -153,9 +153,15 @@ pub enum Outcome {
         /// That reason.
         reason: String,
     },
-    /// It could not be deleted, or nobody knows whether it was.
+    /// It could not be deleted.
     Failed {
         /// Why, and what is known.
+        reason: String,
+    },
+    /// Its deletion was sent, or may have been, and it was not gone when fleet stopped waiting. Nobody knows yet what
+    /// becomes of it; [`settle`] finds out.
+    Pending {
+        /// What is known.
         reason: String,
     },
     /// Its turn did not come: fleet was stopped, or stopped itself. It was not touched.
@@ -199,7 +205,8 @@ pub struct Summary<'p> {
 impl Summary<'_> {
     /// The exit status. *Cannot tell* comes before *failed*: it is why the rest was left.
     pub fn exit(&self) -> Exit {
-        let failed = self.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed { .. }));
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Pending { .. });
+        let failed = self.outcomes.iter().any(|(_, outcome)| failed(outcome));
         if self.interrupted {
             Exit::Interrupted
         } else if !self.silent.is_empty() {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::delete::Wanted;
-use self::resume::Resumed;
+use self::resume::{Resumed, Settling};
 use self::save::Files;
 use super::context::{Context, print, tell, tell_unseen, terminal_width, written};
 use crate::apply::world::RealWorld;
@@ -70,8 +70,8 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "deletion")]
     max: Option<u64>,
 
-    /// Delete only what --mark has marked for so long: 7d, say
-    #[arg(long, value_name = "TIME", requires = "delete", value_parser = values::duration)]
+    /// Delete, apply or save only what --mark has marked for so long: 7d, say
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["resume", "mark"], value_parser = values::duration)]
     marked_for: Option<Duration>,
 
     /// Mark orphans with the time of this run (fleet.orphan-since), and take the mark off what is no orphan any more
@@ -113,6 +113,9 @@ impl Args {
             let problem = "--format csv is for the report alone, not for --delete, --apply, --resume, --mark, --save or --why";
             return Err(Failure::usage(problem).hint("take --format json"));
         }
+        if self.marked_for.is_some() && !self.delete && self.apply.is_none() && self.files.save.is_none() {
+            return Err(Failure::usage("--marked-for goes with --delete, --apply or --save"));
+        }
         save::check(&self.files)
     }
 }
@@ -148,9 +151,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let plan = plan(&view, &fleet.orphans);
     save::report(&args.files, &fleet, &plan)?;
     let world = RealWorld::new(&clusters, &clouds);
-    let mut all_settled = true;
+    let mut settled = Settling::Known;
     if let Some(resumed) = &mut resumed {
-        all_settled = resumed.settle(&clouds, &world, &plan).await?;
+        settled = resumed.settle(context, &fleet, &clouds, &world, &plan).await?;
     }
     let deletions = match plan.deletions() {
         Ok(deletions) => deletions,
@@ -167,9 +170,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::CannotTell);
         }
     };
-    if !all_settled {
+    if settled == Settling::CannotTell {
         return Ok(Exit::CannotTell);
     }
+    let deletions = ripe(args, &plan, deletions);
     // "Nothing to delete" would not be the truth where all there is to delete is blocked: then the report says why.
     let deletes = args.delete && !(plan.is_blocked() && deletions.is_empty());
     let changes = saved.is_some() || resumed.is_some() || args.files.save.is_some() || deletes || args.mark;
@@ -192,14 +196,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     } else if let (true, Ok(marking)) = (args.mark, plan.marking()) {
         mark::run(args, context, &fleet, &marking, &world).await?
     } else if deletes {
-        let deletions = ripe(args, &plan, deletions);
         let wanted = Wanted { plan: &plan, deletions: &deletions, dropped: None, resumed: None };
         delete::run(args, context, &fleet, wanted, &world).await?
     } else {
         show(args, &plan)?;
         Exit::Done
     };
-    Ok(if plan.is_blocked() && exit <= Exit::Failed { Exit::CannotTell } else { exit })
+    Ok(match exit {
+        Exit::Done | Exit::Failed if plan.is_blocked() => Exit::CannotTell,
+        Exit::Done if settled == Settling::Pending => Exit::Failed,
+        other => other,
+    })
 }
 
 /// With `--marked-for`, what has been marked for so long.

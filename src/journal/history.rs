@@ -108,6 +108,11 @@ impl VolumeHistory {
         }
     }
 
+    /// Whether its deletion was sent, or was about to be, and nobody knows what became of it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.fate(), Fate::Unknown | Fate::Over(Outcome::Pending { .. }))
+    }
+
     /// Whether its run is done with it: it was deleted, or looked at and kept. A failure is not done with.
     pub fn is_done(&self) -> bool {
         matches!(self.fate(), Fate::Over(Outcome::Deleted | Outcome::AlreadyGone | Outcome::Kept { .. }))
@@ -116,8 +121,8 @@ impl VolumeHistory {
 
 impl RunHistory {
     /// Volumes of which nobody knows whether they were deleted.
-    pub fn unknown(&self) -> impl Iterator<Item = &VolumeHistory> {
-        self.volumes.iter().filter(|volume| volume.fate() == Fate::Unknown)
+    pub fn open(&self) -> impl Iterator<Item = &VolumeHistory> {
+        self.volumes.iter().filter(|volume| volume.is_open())
     }
 
     /// How many were deleted, are not known of, and were not done.
@@ -127,9 +132,15 @@ impl RunHistory {
         };
         (
             count(&|fate| fate == Fate::Over(&Outcome::Deleted)),
-            count(&|fate| fate == Fate::Unknown),
+            self.open().count(),
             count(&|fate| matches!(fate, Fate::NotDone | Fate::Over(Outcome::NotStarted))),
         )
+    }
+
+    /// Whether it is one of a fleet of this name: fleets may share a state directory, and with it the journal. A run whose
+    /// beginning cannot be read is anybody's.
+    pub fn is_of(&self, fleet: &str) -> bool {
+        self.begin.as_ref().is_none_or(|begin| begin.fleet == fleet)
     }
 
     fn volume<'v>(
@@ -213,5 +224,13 @@ impl History {
     /// Runs that did not live to see their end, the oldest first.
     pub fn unended(&self) -> impl Iterator<Item = &RunHistory> {
         self.runs.iter().filter(|run| run.end.is_none())
+    }
+
+    /// Runs of a fleet of this name that have something to settle: they did not end, or some of their deletions were not
+    /// followed to the end.
+    pub fn unsettled<'h>(&'h self, fleet: &'h str) -> impl Iterator<Item = &'h RunHistory> {
+        self.runs
+            .iter()
+            .filter(move |run| run.is_of(fleet) && (run.end.is_none() || run.open().next().is_some()))
     }
 }

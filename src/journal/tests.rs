@@ -179,6 +179,23 @@ async fn a_full_disk_ends_the_run_and_every_later_entry_fails_too() {
     writing.join().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_does_not_answer_ends_the_run_in_time_and_holds_nobody_up_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = a_fleet(dir.path());
+    // Nobody ever takes anything out of it.
+    let (lines, _jobs) = std::sync::mpsc::channel();
+    let journal = Journal::with(path_of(&fleet), lines);
+    let run = journal.go_on("r");
+    let (deletions, begin) = (deletions(1), tokio::time::Instant::now());
+    let planned = &deletions.volumes()[0];
+    let about = Deleting { planned, volume: planned.volume(), evidence: evidence() };
+    assert!(run.deleting(&about).await.unwrap_err().contains("has not answered for 30 s"));
+    assert!(run.over(planned, &Outcome::NotStarted).await.is_err());
+    assert!(run.end(Exit::Failed).await.is_err());
+    assert_eq!(begin.elapsed().as_secs(), 30);
+}
+
 #[tokio::test]
 async fn half_a_line_is_told_and_hides_nothing_before_or_after_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -301,7 +318,7 @@ proptest! {
         runs in 1..4u64,
         broken in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 0..40)), 0..4),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (bytes, _) = runtime.block_on(a_journal(runs));
         let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         lines.pop();

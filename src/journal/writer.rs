@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ use super::{Begin, DeletingEntry, End, Entry, History, Line, OverEntry, PlannedV
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A disk that takes longer than this for a line is as good as none: a network file system whose server is gone, say.
+const DISK: Duration = Duration::from_secs(30);
+
 /// The right to write a fleet's journal: one process has it at a time, and the kernel takes it back however that ends.
 #[derive(Debug)]
 pub struct Journal {
@@ -33,13 +36,17 @@ pub struct Journal {
     /// Absent once it is being dropped.
     lines: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
+    /// The disk did not answer in time. Whether what was sent to it will ever be there is not known.
+    stuck: AtomicBool,
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
         // The writer ends when nobody is left who could send it anything, and with it the lock.
         self.lines = None;
-        if let Some(writer) = self.writer.take() {
+        if let Some(writer) = self.writer.take()
+            && !self.stuck.load(Ordering::Relaxed)
+        {
             // A panic in it has been told where it happened.
             let _ = writer.join();
         }
@@ -77,12 +84,12 @@ impl Journal {
             .name("journal".to_owned())
             .spawn(move || write_all(&file, &told, &jobs))
             .map_err(|source| cannot_write(&files::Error::new("write", &path, source)))?;
-        Ok(Self { path, lines: Some(lines), writer: Some(writer) })
+        Ok(Self { path, lines: Some(lines), writer: Some(writer), stuck: AtomicBool::new(false) })
     }
 
     #[cfg(test)]
     pub(super) fn with(path: PathBuf, lines: mpsc::Sender<Job>) -> Self {
-        Self { path, lines: Some(lines), writer: None }
+        Self { path, lines: Some(lines), writer: None, stuck: AtomicBool::new(false) }
     }
 
     /// Everything that it says. Nobody else writes to it as long as this is open.
@@ -139,7 +146,18 @@ impl Journal {
         let (done, told) = oneshot::channel();
         let lines = self.lines.as_ref().ok_or_else(gone)?;
         lines.send(Job { line: text, done }).map_err(|_| gone())?;
-        told.await.map_err(|_| gone())?
+        let waits = !self.stuck.load(Ordering::Relaxed);
+        match tokio::time::timeout(if waits { DISK } else { Duration::ZERO }, told).await {
+            Ok(told) => told.map_err(|_| gone())?,
+            Err(_) => {
+                self.stuck.store(true, Ordering::Relaxed);
+                let seconds = DISK.as_secs();
+                Err(format!(
+                    "cannot write {}: the disk has not answered for {seconds} s",
+                    self.path.display()
+                ))
+            }
+        }
     }
 }
 

@@ -170,6 +170,7 @@ fn in_words(outcome: &Outcome) -> (&'static str, &str) {
         Outcome::AlreadyGone => ("gone already", ""),
         Outcome::Kept { reason } => ("kept", reason),
         Outcome::Failed { reason } => ("FAILED", reason),
+        Outcome::Pending { reason } => ("PENDING", reason),
         Outcome::NotStarted => ("not done", ""),
     }
 }
@@ -249,6 +250,7 @@ fn volume_entry(volume: &VolumeHistory) -> VolumeEntry<'_> {
         Fate::Over(Outcome::AlreadyGone) => ("already_gone", None),
         Fate::Over(Outcome::Kept { reason }) => ("kept", Some(reason.as_str())),
         Fate::Over(Outcome::Failed { reason }) => ("failed", Some(reason.as_str())),
+        Fate::Over(Outcome::Pending { reason }) => ("pending", Some(reason.as_str())),
         Fate::Over(Outcome::NotStarted) => ("not_started", None),
         Fate::Unknown => ("not_known", None),
         Fate::NotDone => ("not_done", None),

@@ -119,7 +119,7 @@ pub fn summary(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
         }
     }
     for (planned, outcome) in &summary.outcomes {
-        if matches!(outcome, Outcome::Kept { .. } | Outcome::Failed { .. }) {
+        if matches!(outcome, Outcome::Kept { .. } | Outcome::Failed { .. } | Outcome::Pending { .. }) {
             writeln!(out, "  {}", line(planned, outcome))?;
         }
     }
@@ -145,7 +145,7 @@ pub fn summary_json(
 }
 
 /// What the counts of a summary are called.
-const OUTCOMES: [&str; 5] = ["Deleted", "Gone already", "Kept", "Failed", "Not started"];
+const OUTCOMES: [&str; 6] = ["Deleted", "Gone already", "Kept", "Failed", "Pending", "Not started"];
 
 fn place(outcome: &Outcome) -> usize {
     match outcome {
@@ -153,7 +153,8 @@ fn place(outcome: &Outcome) -> usize {
         Outcome::AlreadyGone => 1,
         Outcome::Kept { .. } => 2,
         Outcome::Failed { .. } => 3,
-        Outcome::NotStarted => 4,
+        Outcome::Pending { .. } => 4,
+        Outcome::NotStarted => 5,
     }
 }
 
@@ -164,6 +165,7 @@ fn line(planned: &Planned, outcome: &Outcome) -> String {
         Outcome::AlreadyGone => ("gone already", ""),
         Outcome::Kept { reason } => ("kept", reason.as_str()),
         Outcome::Failed { reason } => ("FAILED", reason.as_str()),
+        Outcome::Pending { reason } => ("PENDING", reason.as_str()),
         Outcome::NotStarted => ("not started", ""),
     };
     let separator = if reason.is_empty() { "" } else { ": " };

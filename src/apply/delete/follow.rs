@@ -55,11 +55,11 @@ pub(super) async fn after_put_off<W: World>(
             ),
         },
         Ok(Settled::There(_)) => outcome,
-        Err(trouble) => Outcome::Failed { reason: still_there(&trouble.reason, Some(put_off)) },
+        Err(trouble) => Outcome::Pending { reason: still_there(&trouble.reason, Some(put_off)) },
     }
 }
 
-/// Asks until Cinder says 404. `lost` says why there was no answer to the deletion itself.
+/// Asks until Cinder says 404, or the time is up. `lost` says why there was no answer to the deletion itself.
 pub(super) async fn until_gone<W: World>(
     world: &W,
     limits: &Limits,
@@ -83,7 +83,7 @@ pub(super) async fn until_gone<W: World>(
             }
         };
         if Instant::now() >= deadline {
-            return Outcome::Failed { reason: still_there(&known, lost) };
+            return Outcome::Pending { reason: still_there(&known, lost) };
         }
     }
 }

@@ -1,14 +1,16 @@
 //! `fleet orphans keep` and `unkeep`: somebody asks that a volume is never deleted, or takes that back.
 
-use crate::apply::delete::Limits;
-use crate::apply::mark::change;
+use crate::apply::delete::{Limits, STALE_AFTER};
+use crate::apply::mark::{Metadata as _, change};
 use crate::apply::world::RealWorld;
 use crate::clock;
 use crate::commands::context::{Context, tell, tell_unseen};
 use crate::exit::{Exit, Failure};
+use crate::hub::Fleet;
+use crate::journal;
 use crate::observe::{Clusters, Sandboxes, look_at_projects};
 use crate::observed::{Project, ProjectVolumes, Unseen, Volume};
-use crate::plan::orphans::keep::{Change, Wish, meant, take_back};
+use crate::plan::orphans::keep::{Change, Wish, meant, stays, take_back, wishes};
 use crate::text::clean;
 
 /// What is asked for volume by volume.
@@ -84,8 +86,37 @@ pub(super) async fn run(action: &Action, context: &Context) -> Result<Exit, Fail
     change(&world, &project.key, &volume.id, &change_to, &Limits::default())
         .await
         .map_err(|trouble| Failure::failed(&trouble))?;
+    if matches!(action, Action::Keep(_)) {
+        see_that_it_stays(context, &fleet, &world, project, volume).await?;
+    }
     tell(&told(action, project, volume, &change_to));
     Ok(Exit::Done)
+}
+
+/// A run of deletions that took its second look at the volume just before the wish was there does not know of it. So
+/// where one is under way, this waits as long as such a look may be acted on, and looks what has become of the volume.
+async fn see_that_it_stays(
+    context: &Context,
+    fleet: &Fleet,
+    world: &RealWorld<'_>,
+    project: &Project,
+    volume: &Volume,
+) -> Result<(), Failure> {
+    if journal::is_under_way(fleet) {
+        let seconds = STALE_AFTER.as_secs();
+        tell(&format!("volumes of this fleet are being deleted right now: looking again in {seconds} s\n"));
+        context.unless_interrupted(tokio::time::sleep(STALE_AFTER)).await?;
+    }
+    let asking = world.look_up(&project.key, &volume.id);
+    let now = context.unless_interrupted(asking).await?.map_err(|trouble| {
+        Failure { exit: Exit::CannotTell, ..Failure::failed(&trouble) }
+            .hint("the wish is written into the volume; whether it came in time is not known: ask again")
+    })?;
+    stays(now.as_ref()).map_err(|what| Failure {
+        exit: Exit::Failed,
+        problems: vec![format!("volume {} cannot be kept: {what}", volume.id)],
+        hint: Some(format!("fleet journal --volume {} tells who deleted it", volume.id)),
+    })
 }
 
 fn find<'v>(
@@ -128,5 +159,10 @@ fn told(action: &Action, project: &Project, volume: &Volume, change: &Change) ->
         "volume {} ({}, {} GiB, project {}) {what}",
         volume.id, volume.name, volume.size_gib, project.name
     );
-    format!("{}\n", clean(&text))
+    // Somebody else's wish may have been a longer one.
+    let before = match (action, wishes(&volume.metadata)) {
+        (Action::Keep(_), Some(wishes)) => format!(" (before: {wishes})"),
+        _ => String::new(),
+    };
+    format!("{}\n", clean(&(text + &before)))
 }

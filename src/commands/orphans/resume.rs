@@ -1,15 +1,18 @@
 //! `fleet orphans --resume`: settles runs of deletions that did not live to see their end, and goes on with the rest.
 
+use futures_util::{StreamExt as _, stream};
+
 use super::Args;
 use super::delete::{self, Wanted};
-use crate::apply::delete::{Limits, Outcome, Settled, settle};
+use crate::apply::delete::{Limits, Outcome, Settled, Trouble, settle};
 use crate::apply::world::RealWorld;
 use crate::commands::context::{Context, tell};
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
-use crate::journal::{Fate, History, Journal, VolumeHistory};
+use crate::journal::{History, Journal};
 use crate::observe::Clouds;
 use crate::plan::orphans::{Decided, Deletions, OrphanPlan};
+use crate::report::Progress;
 use crate::report::journal::settled as report;
 use crate::report::orphans::dropped as dropped_line;
 use crate::text::clean;
@@ -17,75 +20,125 @@ use crate::text::clean;
 /// Runs that are being resumed. As long as this is there, nobody else deletes anything.
 pub(super) struct Resumed {
     pub(super) journal: Journal,
+    /// Those that did not live to see their end.
     pub(super) runs: Vec<String>,
     /// Volumes of their plans that are not done with.
     wanted: Vec<Decided>,
-    /// Volumes of which nobody knows what became of them, each with its run.
-    unknown: Vec<(String, VolumeHistory)>,
+    /// Volumes of which nobody knows what became of them.
+    open: Vec<Open>,
+}
+
+/// A deletion that nobody followed to its end.
+struct Open {
+    run: String,
+    decided: Decided,
+    /// Its run did not end, so that what is left of its plan is gone on with.
+    goes_on: bool,
+}
+
+/// How settling went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settling {
+    /// What became of every volume is known.
+    Known,
+    /// Cinder is still at some of them.
+    Pending,
+    /// Somebody did not answer.
+    CannotTell,
 }
 
 impl Resumed {
-    /// Runs that did not end; none where there is nothing to resume.
+    /// Runs of the fleet with something to settle; none where there is nothing to resume.
     pub(super) async fn find(fleet: &Fleet) -> Result<Option<Self>, Failure> {
         let journal = Journal::open(fleet).await?;
         let history = journal.history()?;
         for problem in &history.problems {
             tell(&format!("the journal: {}\n", clean(&problem.to_string())));
         }
-        let found = Self::of(journal, &history);
-        Ok((!found.runs.is_empty()).then_some(found))
+        let found = Self::of(journal, &history, &fleet.name);
+        Ok((!found.runs.is_empty() || !found.open.is_empty()).then_some(found))
     }
 
-    fn of(journal: Journal, history: &History) -> Self {
-        let mut found = Self { journal, runs: Vec::new(), wanted: Vec::new(), unknown: Vec::new() };
-        for run in history.unended() {
-            found.runs.push(run.id.clone());
+    fn of(journal: Journal, history: &History, fleet: &str) -> Self {
+        let mut found = Self { journal, runs: Vec::new(), wanted: Vec::new(), open: Vec::new() };
+        for run in history.unsettled(fleet) {
+            let goes_on = run.end.is_none();
+            if goes_on {
+                found.runs.push(run.id.clone());
+            }
             for volume in run.volumes.iter().filter(|volume| !volume.is_done()) {
-                match volume.fate() {
-                    Fate::Unknown => found.unknown.push((run.id.clone(), volume.clone())),
-                    _ => found.wanted.extend(volume.decided.clone()),
+                // Without a line that tells which volume it was, there is nothing to ask for.
+                let Some(decided) = volume.decided.clone() else { continue };
+                if volume.is_open() {
+                    found.open.push(Open { run: run.id.clone(), decided, goes_on });
+                } else if goes_on {
+                    found.wanted.push(decided);
                 }
             }
         }
         found
     }
 
-    /// Asks Cinder for every volume of which nobody knows, and writes down what it says. Whether that is known of all.
+    /// Asks Cinder for every volume of which nobody knows, and writes down what it says.
     pub(super) async fn settle(
         &mut self,
+        context: &Context,
+        fleet: &Fleet,
         clouds: &Clouds,
         world: &RealWorld<'_>,
         plan: &OrphanPlan<'_>,
-    ) -> Result<bool, Failure> {
-        let mut all = true;
-        for (run, volume) in std::mem::take(&mut self.unknown) {
-            let Some(decided) = volume.decided else { continue };
-            let key = &decided.project.key;
-            let outcome = if clouds.of(key).is_none() && plan.is_complete() {
-                let reason =
-                    "nobody knows: the credentials of no hub lead to its project any more".to_owned();
-                Outcome::Failed { reason }
-            } else {
-                match settle(world, &Limits::default(), key, &volume.id).await {
-                    Ok(Settled::Over(outcome)) => outcome,
-                    Ok(Settled::There(now)) => Outcome::Failed {
-                        reason: format!("it was not deleted: its status is {:?}", now.status),
-                    },
-                    Err(trouble) => {
-                        tell(&format!("volume {}: cannot tell what became of it: {trouble}\n", volume.id));
-                        all = false;
-                        continue;
-                    }
+    ) -> Result<Settling, Failure> {
+        let open = std::mem::take(&mut self.open);
+        let progress = Progress::new("settling deletions that nobody followed to their end", open.len());
+        let ask = async |open: Open| {
+            let settled = what_became_of(&open.decided, clouds, world, plan).await;
+            (open, settled)
+        };
+        let mut answers =
+            std::pin::pin!(stream::iter(open).map(ask).buffer_unordered(fleet.orphans.parallel.max(1)));
+        let mut all = Settling::Known;
+        // Nothing is changed here: whoever stops it loses only what has not been written down yet, and it is asked again.
+        while let Some((open, settled)) = context.unless_interrupted(answers.next()).await? {
+            let Open { run, decided, goes_on } = open;
+            progress.done_one();
+            let say = |line: String| progress.aside(|| tell(&format!("{line}\n")));
+            let outcome = match settled {
+                Ok(outcome) => outcome,
+                Err(trouble) => {
+                    say(format!("volume {}: cannot tell what became of it: {trouble}", decided.volume.id));
+                    all = Settling::CannotTell;
+                    continue;
                 }
             };
-            self.journal.go_on(&run).settle(&volume.id, &outcome).await?;
-            tell(&format!("{}\n", report(&run, &decided, &outcome)));
-            if matches!(outcome, Outcome::Failed { .. }) {
-                self.wanted.push(decided);
+            self.journal.go_on(&run).settle(&decided.volume.id, &outcome).await?;
+            say(report(&run, &decided, &outcome));
+            match outcome {
+                Outcome::Failed { .. } if goes_on => self.wanted.push(decided),
+                Outcome::Pending { .. } if all == Settling::Known => all = Settling::Pending,
+                _ => {}
             }
         }
         Ok(all)
     }
+}
+
+async fn what_became_of(
+    decided: &Decided,
+    clouds: &Clouds,
+    world: &RealWorld<'_>,
+    plan: &OrphanPlan<'_>,
+) -> Result<Outcome, Trouble> {
+    let key = &decided.project.key;
+    if clouds.of(key).is_none() && plan.is_complete() {
+        let reason = "nobody knows: the credentials of no hub lead to its project any more".to_owned();
+        return Ok(Outcome::Failed { reason });
+    }
+    Ok(match settle(world, &Limits::default(), key, &decided.volume.id).await? {
+        Settled::Over(outcome) => outcome,
+        Settled::There(now) => {
+            Outcome::Failed { reason: format!("it was not deleted: its status is {:?}", now.status) }
+        }
+    })
 }
 
 /// Goes on with what is left of their plans: what is an orphan now, too.
@@ -104,7 +157,9 @@ pub(super) async fn go_on(
     }
     if rest.is_empty() {
         resumed.journal.end_all(&resumed.runs, None).await?;
-        tell(&format!("nothing is left to do of {}\n", resumed.runs.join(", ")));
+        if !resumed.runs.is_empty() {
+            tell(&format!("nothing is left to do of {}\n", resumed.runs.join(", ")));
+        }
     }
     let wanted = Wanted { plan, deletions: &rest, dropped: Some(&dropped), resumed: Some(resumed) };
     delete::run(args, context, fleet, wanted, world).await

@@ -64,6 +64,24 @@ pub fn take_back(metadata: &BTreeMap<String, String>) -> Change {
     Change { set: BTreeMap::new(), remove: marks::keep_keys(metadata) }
 }
 
+/// What a volume's metadata says of keeping it, in one line; `None` where it says nothing.
+pub fn wishes(metadata: &BTreeMap<String, String>) -> Option<String> {
+    let said = marks::keep_keys(metadata);
+    let said = said.iter().map(|key| format!("{}={}", key.trim(), metadata[key].trim()));
+    Some(said.collect::<Vec<_>>().join(", ")).filter(|said| !said.is_empty())
+}
+
+/// Whether a volume that was just asked to be kept is still there to be kept. The error says what it is instead.
+pub fn stays(now: Option<&Volume>) -> Result<(), String> {
+    match now {
+        None => Err("it is gone".to_owned()),
+        Some(volume) if volume.status.contains("deleting") => {
+            Err(format!("it is being deleted already, its status is {:?}", volume.status))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// The volume that somebody means: one with this id, or the only one with this name. The error is all with the name.
 pub fn meant<'v>(
     projects: &'v [ProjectVolumes],
@@ -124,6 +142,27 @@ mod tests {
             assert_eq!(back, before);
             assert_eq!(judged(&back).0, Class::Orphan);
         }
+    }
+
+    #[test]
+    fn what_was_wished_before_is_told() {
+        let before =
+            metadata(&[("note", "x"), ("Fleet.Keep-Until", "2027-01-01"), ("fleet.keep-reason", "thesis")]);
+        assert_eq!(wishes(&before).unwrap(), "Fleet.Keep-Until=2027-01-01, fleet.keep-reason=thesis");
+        assert_eq!(wishes(&metadata(&[("note", "x")])), None);
+    }
+
+    #[test]
+    fn a_wish_that_comes_too_late_is_told_as_one() {
+        let with = |status: &str| Volume { status: status.to_owned(), ..volume(1) };
+        assert_eq!(stays(None).unwrap_err(), "it is gone");
+        assert_eq!(
+            stays(Some(&with("deleting"))).unwrap_err(),
+            "it is being deleted already, its status is \"deleting\""
+        );
+        assert!(stays(Some(&with("error_deleting"))).is_err());
+        assert_eq!(stays(Some(&with("available"))), Ok(()));
+        assert_eq!(stays(Some(&with("in-use"))), Ok(()));
     }
 
     #[test]

@@ -86,13 +86,17 @@ fn a_name_from_outside_is_shown_without_control_characters() {
 
 #[test]
 fn the_outcome_names_what_was_kept_and_what_failed() {
-    let view = view((0..5).map(volume).collect(), vec![vec![]]);
+    let view = view((0..6).map(volume).collect(), vec![vec![]]);
     let planned = plan(&view, &rules()).deletions().unwrap();
     let outcomes = [
         Outcome::Deleted,
         Outcome::AlreadyGone,
         Outcome::Kept { reason: "in use: hub ou23s: claim jhub/claim-alice".to_owned() },
         Outcome::Failed { reason: "Cinder refused: HTTP 400: it has\u{1b} snapshots".to_owned() },
+        Outcome::Pending {
+            reason: "Cinder accepted the deletion, but the volume is still there: its status is \"deleting\""
+                .to_owned(),
+        },
         Outcome::NotStarted,
     ];
     let done = Summary {
