@@ -1,20 +1,23 @@
 //! The confirmation that everything destructive asks for.
 
-use crate::observed::Project;
-use crate::plan::orphans::Deletions;
+use std::collections::HashSet;
+
+use crate::observed::{Project, ProjectKey};
+use crate::plan::orphans::{Deletions, Planned};
 
 /// Somebody saw what will be deleted and said yes. Functions that destroy something demand one; only this module can
-/// make one.
+/// make one, and it is good for what was shown and for nothing else.
 #[derive(Debug)]
 pub struct Confirmed {
     how: String,
+    volumes: HashSet<(ProjectKey, String)>,
 }
 
 impl Confirmed {
     /// From `--confirm` on the command line. It is asked for what is deleted, so that nothing can be confirmed before
     /// there is a plan; nothing to delete needs no confirmation and gets none.
     pub fn by_flag(shown: &Deletions, confirm: bool) -> Option<Self> {
-        (confirm && !shown.is_empty()).then(|| Self { how: "--confirm".to_owned() })
+        (confirm && !shown.is_empty()).then(|| Self::of(shown, "--confirm".to_owned()))
     }
 
     /// From what was typed after the plan was shown: for every project the number of its volumes and its name, as
@@ -26,7 +29,17 @@ impl Confirmed {
             words
         };
         let wanted = to_type(shown);
-        (!shown.is_empty() && words(typed) == words(&wanted)).then_some(Self { how: wanted })
+        (!shown.is_empty() && words(typed) == words(&wanted)).then(|| Self::of(shown, wanted))
+    }
+
+    fn of(shown: &Deletions, how: String) -> Self {
+        let each = |planned: &Planned| (planned.project().key.clone(), planned.volume().id.clone());
+        Self { how, volumes: shown.volumes().iter().map(each).collect() }
+    }
+
+    /// Whether it is good for a volume: whether that was among what was shown.
+    pub fn covers(&self, project: &ProjectKey, id: &str) -> bool {
+        self.volumes.contains(&(project.clone(), id.to_owned()))
     }
 
     /// How it was confirmed: the option, or what was typed.
@@ -96,6 +109,22 @@ mod tests {
             "12@alpha 1@beta",
         ] {
             assert!(Confirmed::by_typing(&shown, typed).is_none(), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_shown_is_not_confirmed() {
+        let confirmed = Confirmed::by_flag(&shown(project("beta")), true).unwrap();
+        let (alpha, beta) = (project("alpha").key, project("beta").key);
+        for (project, number, covered) in [
+            (&alpha, 1, true),
+            (&alpha, 2, true),
+            (&beta, 3, true),
+            (&alpha, 3, false),
+            (&beta, 1, false),
+            (&alpha, 4, false),
+        ] {
+            assert_eq!(confirmed.covers(project, &volume(number).id), covered, "{number} in {project:?}");
         }
     }
 

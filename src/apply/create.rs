@@ -19,7 +19,7 @@ use crate::sandbox::{Owner, SandboxSpec};
 use crate::systems::docker::{self, Engine};
 use crate::systems::kube::{self, Cluster, Kind};
 use crate::systems::kubeconfig;
-use crate::systems::openstack::Cloud;
+use crate::systems::openstack::{Cloud, Tokens};
 use crate::systems::ssh::{self, HostKey};
 use crate::tombstone;
 
@@ -383,7 +383,7 @@ async fn try_credentials(
     let sandboxes = Sandboxes::look(engine, fleet).await?;
     let sandbox = sandboxes.running(fleet, hub).map_err(unseen)?;
     let look = look_at_openrc(engine, fleet, hub, sandbox, interrupt).await.map_err(unseen)?;
-    match Cloud::connect(&look.env, fleet.timeouts.openstack).await {
+    match Cloud::connect(&look.env, fleet.timeouts.openstack, &Tokens::not_kept()).await {
         Ok(cloud) => Ok(cloud.project().clone()),
         Err(error) => {
             let failure = Failure::failed(&error);

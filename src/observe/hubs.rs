@@ -16,7 +16,7 @@ use crate::sandbox::{Owner, SandboxSpec};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
 use crate::systems::kube::{Cluster, Error, Kind};
-use crate::systems::openstack::Cloud;
+use crate::systems::openstack::{Cloud, Tokens};
 
 /// How much is asked of each hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ async fn credentials(
     env: &OpenrcEnv,
     fleet: &Fleet,
 ) -> Result<Credentials, crate::systems::openstack::Error> {
-    let cloud = Cloud::connect(env, fleet.timeouts.openstack).await?;
+    let cloud = Cloud::connect(env, fleet.timeouts.openstack, &Tokens::not_kept()).await?;
     let expires_at = cloud.credential_expires_at().await?;
     Ok(Credentials { project: cloud.project().clone(), expires_at })
 }

@@ -4,6 +4,7 @@ mod claims;
 mod clusters;
 mod hubs;
 mod openrc;
+mod order;
 mod sandboxes;
 mod volumes;
 
@@ -11,7 +12,7 @@ pub use claims::{ClaimRow, look_at_claims};
 pub use clusters::Clusters;
 pub use hubs::{Depth, look_at_hubs};
 pub use openrc::{OpenrcLook, look_at_openrc};
-pub use sandboxes::Sandboxes;
 #[cfg(test)]
-pub(crate) use volumes::in_order;
+pub(crate) use order::in_order;
+pub use sandboxes::Sandboxes;
 pub use volumes::{Clouds, look_at_projects, look_at_volumes};

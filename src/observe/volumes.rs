@@ -1,12 +1,14 @@
 //! The view that orphans are judged in: volumes first, then PVs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use super::clusters::Clusters;
 use super::openrc::look_at_openrc;
+use super::order::in_order;
 use super::sandboxes::Sandboxes;
 use crate::clock;
 use crate::exit::{Failure, chain};
@@ -15,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::observed::{Outside, ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
-use crate::systems::openstack::{Cloud, Error};
+use crate::systems::openstack::{Cloud, Error, Tokens};
 use crate::tombstone;
 
 /// The projects that the fleet's openrc files lead to, each once, however many hubs are in it.
@@ -30,14 +32,14 @@ impl Clouds {
         self.by_project.iter().map(|(cloud, _)| cloud).find(|cloud| cloud.project().key == *project)
     }
 
-    /// Sources every openrc and gets a token for each, all at once.
-    async fn connect(
+    /// Sources every openrc, gets a token for each, and lists every project's volumes; all at once, so that no project waits
+    /// for another one's login.
+    async fn look(
         engine: &Engine,
         fleet: &Fleet,
         sandboxes: &Sandboxes,
         interrupt: &Interrupt,
-    ) -> (Self, Vec<Unseen>) {
-        let mut unseen = Vec::new();
+    ) -> (Self, Vec<ProjectVolumes>, Vec<Unseen>) {
         // Hubs that share an openrc share what sourcing it gives: one of them is asked.
         let mut files: Vec<(&Hub, Vec<HubName>)> = Vec::new();
         for hub in &fleet.hubs {
@@ -46,22 +48,37 @@ impl Clouds {
                 None => files.push((hub, vec![hub.name.clone()])),
             }
         }
-        let connected = join_all(files.into_iter().map(|(hub, hubs)| async move {
+        let tokens = Tokens::within(fleet.state_dir.join("_fleet/tokens"));
+        // Several files may lead to one project: whoever is first lists it.
+        let listed = Mutex::new(BTreeSet::new());
+        let looks = join_all(files.into_iter().map(async |(hub, hubs)| {
             let env = source(engine, fleet, sandboxes, hub, interrupt).await?;
-            let cloud = Cloud::connect(&env, fleet.timeouts.openstack)
+            let cloud = Cloud::connect(&env, fleet.timeouts.openstack, &tokens)
                 .await
                 .map_err(|error| credentials_unseen(&hub.name, &error))?;
-            Ok((cloud, hubs))
+            let is_first = listed.lock().await.insert(cloud.project().key.clone());
+            let volumes = if is_first { Some(volumes(&cloud).await) } else { None };
+            Ok((cloud, hubs, volumes))
         }))
         .await;
-        let mut clouds = Self::default();
-        for one in connected {
-            match one {
-                Ok((cloud, hubs)) => clouds.add(cloud, hubs),
+        let (mut clouds, mut projects, mut unseen) = (Self::default(), Vec::new(), Vec::new());
+        for look in looks {
+            match look {
+                Ok((cloud, hubs, volumes)) => {
+                    clouds.add(cloud, hubs);
+                    match volumes {
+                        Some(Ok(volumes)) => projects.push(volumes),
+                        Some(Err(missing)) => unseen.push(missing),
+                        None => {}
+                    }
+                }
                 Err(missing) => unseen.push(missing),
             }
         }
-        (clouds, unseen)
+        for project in &mut projects {
+            project.hubs = clouds.hubs_of(&project.project.key);
+        }
+        (clouds, projects, unseen)
     }
 
     fn add(&mut self, cloud: Cloud, hubs: Vec<HubName>) {
@@ -71,34 +88,31 @@ impl Clouds {
         }
     }
 
-    async fn volumes(&self) -> (Vec<ProjectVolumes>, Vec<Unseen>) {
-        let listed = join_all(self.by_project.iter().map(|(cloud, hubs)| async move {
-            let all = tokio::try_join!(cloud.volumes(), cloud.snapshots(), cloud.servers());
-            match all {
-                Ok((volumes, snapshots, servers)) => Ok(ProjectVolumes {
-                    project: cloud.project().clone(),
-                    hubs: hubs.clone(),
-                    volumes,
-                    snapshots,
-                    servers,
-                    seen_at: clock::now(),
-                }),
-                Err(error) => Err(Unseen {
-                    subject: Subject::Project(cloud.project().name.clone()),
-                    reason: chain(&error),
-                    hint: error.hint(),
-                }),
-            }
-        }))
-        .await;
-        let (mut seen, mut missing) = (Vec::new(), Vec::new());
-        for one in listed {
-            match one {
-                Ok(one) => seen.push(one),
-                Err(one) => missing.push(one),
-            }
-        }
-        (seen, missing)
+    fn hubs_of(&self, project: &ProjectKey) -> Vec<HubName> {
+        let of = |(cloud, _): &&(Arc<Cloud>, _)| cloud.project().key == *project;
+        self.by_project.iter().find(of).map(|(_, hubs)| hubs.clone()).unwrap_or_default()
+    }
+}
+
+/// What a project holds, its hubs left out.
+async fn volumes(cloud: &Cloud) -> Result<ProjectVolumes, Unseen> {
+    // One after the other: a service checks a token that it does not know for every request that brings it, and a snapshot
+    // that is made meanwhile is seen.
+    let volumes = async { Ok((cloud.volumes().await?, cloud.snapshots().await?)) };
+    match tokio::try_join!(volumes, cloud.servers()) {
+        Ok(((volumes, snapshots), servers)) => Ok(ProjectVolumes {
+            project: cloud.project().clone(),
+            hubs: Vec::new(),
+            volumes,
+            snapshots,
+            servers,
+            seen_at: clock::now(),
+        }),
+        Err(error) => Err(Unseen {
+            subject: Subject::Project(cloud.project().name.clone()),
+            reason: chain(&error),
+            hint: error.hint(),
+        }),
     }
 }
 
@@ -147,10 +161,7 @@ pub async fn look_at_projects(
     sandboxes: &Sandboxes,
     interrupt: &Interrupt,
 ) -> (Clouds, Vec<ProjectVolumes>, Vec<Unseen>) {
-    let (clouds, mut unseen) = Clouds::connect(engine, fleet, sandboxes, interrupt).await;
-    let (projects, missing) = clouds.volumes().await;
-    unseen.extend(missing);
-    (clouds, projects, unseen)
+    Clouds::look(engine, fleet, sandboxes, interrupt).await
 }
 
 /// Looks at all volumes of all projects, and then at all PVs of all clusters.
@@ -185,17 +196,4 @@ pub async fn look_at_volumes(
         }
     }
     Ok((VolumeView { projects, clusters: seen, outside, unseen, seen_at }, clouds, clusters))
-}
-
-/// What holds volumes is asked first, and what uses them only when all of that is there. Ages are counted up to the moment
-/// in between: of what was made before it, whatever uses it had that long to show.
-pub(crate) async fn in_order<V, U>(
-    volumes: impl Future<Output = V>,
-    used: impl AsyncFnOnce(&V) -> U,
-    now: impl FnOnce() -> Timestamp,
-) -> (V, Timestamp, U) {
-    let volumes = volumes.await;
-    let between = now();
-    let used = used(&volumes).await;
-    (volumes, between, used)
 }

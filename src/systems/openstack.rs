@@ -11,6 +11,9 @@
 //!   scope.
 
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod kept;
 mod openrc;
 mod pages;
 mod wire;
@@ -38,11 +41,13 @@ use openstack_sdk::{AsyncOpenStack, RestError};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::clock;
 use crate::confirm::Confirmed;
 use crate::observed::{Project, ProjectKey, Server, Snapshot, Volume};
 use crate::secret::OpenrcEnv;
 
 pub use self::error::{Cause, Error, Nature};
+pub use self::kept::Tokens;
 use self::openrc::Settings;
 use self::pages::Pages;
 use self::wire::Token;
@@ -72,8 +77,7 @@ pub struct Cloud {
     settings: Settings,
     limit: Duration,
     project: Project,
-    /// Has no token: logs in.
-    keystone: AsyncOpenStack,
+    tokens: Tokens,
     session: RwLock<Arc<Session>>,
     renewal: tokio::sync::Mutex<()>,
 }
@@ -93,24 +97,27 @@ impl std::fmt::Debug for Cloud {
 }
 
 impl Cloud {
-    /// Logs in with what sourcing an openrc left. Each request may take `limit`, its body included.
-    pub async fn connect(env: &OpenrcEnv, limit: Duration) -> Result<Self, Error> {
+    /// Logs in with what sourcing an openrc left, unless a token of such a login has been kept. Each request may take
+    /// `limit`, its body included.
+    pub async fn connect(env: &OpenrcEnv, limit: Duration, tokens: &Tokens) -> Result<Self, Error> {
         let settings = Settings::new(env)?;
-        let keystone = client(&settings, limit, &[], Auth::None)
-            .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
-        let session = (|| log_in(&keystone, &settings, limit))
-            .retry(delays())
-            .when(Cause::may_pass)
-            .adjust(|cause, delay| cause.delay(delay, limit))
-            .await
-            .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?;
+        let kept = tokens.find(&settings, clock::now());
+        let session = match kept.and_then(|token| Session::new(token, &settings, limit).ok()) {
+            Some(session) => session,
+            None => (|| log_in(&settings, limit, tokens))
+                .retry(delays())
+                .when(Cause::may_pass)
+                .adjust(|cause, delay| cause.delay(delay, limit))
+                .await
+                .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?,
+        };
         let project = session.token.project(&settings);
         Ok(Self {
             env: env.clone(),
             settings,
             limit,
             project,
-            keystone,
+            tokens: tokens.clone(),
             session: RwLock::new(Arc::new(session)),
             renewal: tokio::sync::Mutex::new(()),
         })
@@ -138,7 +145,8 @@ impl Cloud {
             .header(HeaderName::from_static("x-auth-token"), session.token.header().map_err(fail)?)
             .build()
             .map_err(|error| fail(Cause::request(&error)))?;
-        let response = ask(&self.keystone, request, self.limit).await.map_err(fail)?;
+        let keystone = keystone(&self.settings, self.limit).map_err(fail)?;
+        let response = ask(&keystone, request, self.limit).await.map_err(fail)?;
         match response.status() {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => Ok(None),
             _ => wire::credential_expiry(&body(response).map_err(fail)?).map_err(fail),
@@ -228,9 +236,15 @@ impl Cloud {
     }
 
     /// Asks Cinder to delete a volume, once, by id. Without cascade and without force, so that Cinder itself refuses
-    /// where the volume is attached or has snapshots.
-    pub async fn delete_volume(&self, id: &str, _confirmed: &Confirmed) -> Result<Deletion, Error> {
-        self.delete(id).await.map_err(|cause| Error::Delete { id: id.to_owned(), source: self.scrub(cause) })
+    /// where the volume is attached or has snapshots. What was not confirmed is refused here, whatever led to it.
+    pub async fn delete_volume(&self, id: &str, confirmed: &Confirmed) -> Result<Deletion, Error> {
+        let delete = async || {
+            if !confirmed.covers(&self.project.key, id) {
+                return Err(Cause::Request("nobody confirmed that it is deleted".to_owned()));
+            }
+            self.delete(id).await
+        };
+        delete().await.map_err(|cause| Error::Delete { id: id.to_owned(), source: self.scrub(cause) })
     }
 
     async fn delete(&self, id: &str) -> Result<Deletion, Cause> {
@@ -334,7 +348,7 @@ impl Cloud {
         if !Arc::ptr_eq(&current, refused) {
             return Ok(current);
         }
-        let session = log_in(&self.keystone, &self.settings, self.limit).await?;
+        let session = log_in(&self.settings, self.limit, &self.tokens).await?;
         if session.token.project(&self.settings).key != self.project.key {
             return Err(Cause::Answer("the new token is for another project".to_owned()));
         }
@@ -382,12 +396,17 @@ fn remove_litter() {
     }
 }
 
-async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration) -> Result<Session, Cause> {
+/// A client that has no token.
+fn keystone(settings: &Settings, limit: Duration) -> Result<AsyncOpenStack, Cause> {
+    client(settings, limit, &[], Auth::None)
+}
+
+async fn log_in(settings: &Settings, limit: Duration, tokens: &Tokens) -> Result<Session, Cause> {
     let auth: token::create::Auth<'static> =
         serde_json::from_value(settings.login.clone()).map_err(|error| Cause::request(&error))?;
     let request =
         token::create::Request::builder().auth(auth).build().map_err(|error| Cause::request(&error))?;
-    let response = ask(keystone, request, limit).await?;
+    let response = ask(&keystone(settings, limit)?, request, limit).await?;
     match response.status() {
         StatusCode::UNAUTHORIZED => return Err(Cause::Credentials { kind: settings.kind }),
         StatusCode::NOT_FOUND => {
@@ -396,13 +415,21 @@ async fn log_in(keystone: &AsyncOpenStack, settings: &Settings, limit: Duration)
         _ => {}
     }
     let subject = response.headers().get("x-subject-token").cloned();
-    let token = Token::read(subject.as_ref(), &body(response)?)?;
-    let auth = Auth::AuthToken(Box::new(AuthToken::new(token.secret.clone(), None)));
-    let nova = token.nova(settings)?;
-    let mut endpoints = vec![("block_storage", token.cinder(settings)?)];
-    endpoints.extend(nova.map(|url| ("compute", url)));
-    let services = client(settings, limit, &endpoints, auth)?;
-    Ok(Session { has_nova: nova.is_some(), services, token })
+    let answer = body(response)?;
+    let session = Session::new(Token::read(subject.as_ref(), &answer)?, settings, limit)?;
+    tokens.keep(settings, subject.as_ref(), &answer);
+    Ok(session)
+}
+
+impl Session {
+    fn new(token: Token, settings: &Settings, limit: Duration) -> Result<Self, Cause> {
+        let auth = Auth::AuthToken(Box::new(AuthToken::new(token.secret.clone(), None)));
+        let nova = token.nova(settings)?;
+        let mut endpoints = vec![("block_storage", token.cinder(settings)?)];
+        endpoints.extend(nova.map(|url| ("compute", url)));
+        let services = client(settings, limit, &endpoints, auth)?;
+        Ok(Self { has_nova: nova.is_some(), services, token })
+    }
 }
 
 /// Between a request that may be sent again and the next try.

@@ -1,3 +1,5 @@
+mod kept;
+
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ enum Reply {
 
 struct Asked {
     method: String,
+    host: String,
     path: String,
     query: String,
     token: Option<String>,
@@ -78,7 +81,7 @@ impl StandIn {
     }
 
     async fn connect(&self) -> Result<Cloud, Error> {
-        Cloud::connect(&self.env(), LIMIT).await
+        Cloud::connect(&self.env(), LIMIT, &Tokens::not_kept()).await
     }
 
     fn asked(&self) -> Vec<String> {
@@ -110,6 +113,7 @@ async fn read(mut stream: TcpStream) -> Option<(TcpStream, Asked)> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let asked = Asked {
         method,
+        host: header("host").unwrap_or_default(),
         path: path.to_owned(),
         query: query.to_owned(),
         token: header("x-auth-token"),
@@ -221,9 +225,13 @@ async fn listed(stand_in: &StandIn) -> Result<Vec<u64>, String> {
     Ok(volumes.iter().map(|volume| u64::from_str_radix(&volume.id[..8], 16).unwrap()).collect())
 }
 
-fn confirmed() -> Confirmed {
-    let view = samples::view(vec![samples::volume(1)], vec![vec![]]);
+/// That these volumes of the cloud's project are deleted.
+fn confirmed(cloud: &Cloud, ids: &[&str]) -> Confirmed {
+    let volumes = ids.iter().map(|id| Volume { id: (*id).to_owned(), ..samples::volume(1) });
+    let mut view = samples::view(volumes.collect(), vec![vec![]]);
+    view.projects[0].project = cloud.project().clone();
     let deletions = crate::plan::orphans::plan(&view, &samples::rules()).deletions().unwrap();
+    assert_eq!(deletions.volumes().len(), ids.len());
     Confirmed::by_flag(&deletions, true).unwrap()
 }
 
@@ -448,7 +456,7 @@ async fn an_id_that_would_lead_elsewhere_is_never_sent() {
     let cloud = stand_in.connect().await.unwrap();
     for id in ["", "..", "../snapshots/x", "a/b", "a?force=true", "a%2fb", "a b"] {
         assert!(cloud.volume(id).await.is_err(), "{id}");
-        assert!(cloud.delete_volume(id, &confirmed()).await.is_err(), "{id}");
+        assert!(cloud.delete(id).await.is_err(), "{id}");
     }
     assert_eq!(stand_in.asked().len(), 1);
 }
@@ -466,7 +474,10 @@ async fn a_deletion_is_one_plain_delete_by_id() {
     })
     .await;
     let cloud = stand_in.connect().await.unwrap();
-    let delete = async |number| cloud.delete_volume(&samples::volume_id(number), &confirmed()).await;
+    let delete = async |number| {
+        let id = samples::volume_id(number);
+        cloud.delete_volume(&id, &confirmed(&cloud, &[&id])).await
+    };
     assert_eq!(delete(1).await.unwrap(), Deletion::Accepted);
     assert_eq!(delete(2).await.unwrap(), Deletion::AlreadyGone);
     let refused = delete(3).await.unwrap_err();
@@ -477,6 +488,17 @@ async fn a_deletion_is_one_plain_delete_by_id() {
     let path = format!("DELETE /volume/v3/alpha-id/volumes/{}?", samples::volume_id(1));
     assert_eq!(stand_in.asked()[1], path);
     assert_eq!(stand_in.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn a_deletion_that_nobody_confirmed_is_never_sent() {
+    let stand_in = StandIn::new(|_| None).await;
+    let cloud = stand_in.connect().await.unwrap();
+    let confirmed = confirmed(&cloud, &[&samples::volume_id(1)]);
+    let error = cloud.delete_volume(&samples::volume_id(2), &confirmed).await.unwrap_err();
+    assert!(chain(&error).ends_with("nobody confirmed that it is deleted"), "{}", chain(&error));
+    assert_eq!(error.nature(), Nature::Refused);
+    assert_eq!(stand_in.asked().len(), 1);
 }
 
 #[tokio::test]
@@ -495,7 +517,8 @@ async fn a_deletion_is_put_off_for_as_long_as_the_server_says() {
         })
         .await;
         let cloud = stand_in.connect().await.unwrap();
-        let error = cloud.delete_volume(&samples::volume_id(1), &confirmed()).await.unwrap_err();
+        let id = samples::volume_id(1);
+        let error = cloud.delete_volume(&id, &confirmed(&cloud, &[&id])).await.unwrap_err();
         assert_eq!(error.nature(), Nature::PutOff, "{status}");
         assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{after:?}");
         assert_eq!(stand_in.asked().len(), 2);
@@ -543,7 +566,8 @@ async fn no_4xx_but_429_is_ever_tried_again() {
             StandIn::new(move |asked| asked.path.contains("/volumes/").then_some(Reply::Later(status, "1")))
                 .await;
         let cloud = stand_in.connect().await.unwrap();
-        let error = cloud.delete_volume(&samples::volume_id(1), &confirmed()).await.unwrap_err();
+        let id = samples::volume_id(1);
+        let error = cloud.delete_volume(&id, &confirmed(&cloud, &[&id])).await.unwrap_err();
         assert_eq!(error.nature(), Nature::Refused, "{status}");
     }
 }
@@ -638,7 +662,7 @@ async fn a_region_that_the_catalog_does_not_have_is_an_error() {
             ("OS_APPLICATION_CREDENTIAL_SECRET", SECRET),
             (name, value),
         ]);
-        Cloud::connect(&env, LIMIT).await.map_err(|error| chain(&error))
+        Cloud::connect(&env, LIMIT, &Tokens::not_kept()).await.map_err(|error| chain(&error))
     };
     assert!(of("OS_REGION_NAME", "nowhere").await.unwrap_err().contains("no Cinder"));
     assert!(of("OS_REGION_NAME", "").await.unwrap_err().contains("set OS_REGION_NAME"));
@@ -653,7 +677,7 @@ async fn a_cloud_that_cannot_be_reached_says_so() {
         ("OS_APPLICATION_CREDENTIAL_ID", "credential-id"),
         ("OS_APPLICATION_CREDENTIAL_SECRET", SECRET),
     ]);
-    let error = Cloud::connect(&env, LIMIT).await.unwrap_err();
+    let error = Cloud::connect(&env, LIMIT, &Tokens::not_kept()).await.unwrap_err();
     assert!(chain(&error).starts_with("cannot log in to OpenStack at 127.0.0.1:1: Connection refused"));
     assert_eq!(error.nature(), Nature::Unknown);
 }
@@ -663,7 +687,7 @@ async fn a_server_that_hangs_costs_its_time_limit_alone() {
     for reply in [|| Reply::Hang, || Reply::HangInBody] {
         let hangs = move |asked: &Asked| asked.path.contains("/volumes/").then(reply);
         let stand_in = StandIn::new(hangs).await;
-        let cloud = Cloud::connect(&stand_in.env(), LIMIT).await.unwrap();
+        let cloud = Cloud::connect(&stand_in.env(), LIMIT, &Tokens::not_kept()).await.unwrap();
         let cloud = Cloud { limit: Duration::from_millis(300), ..cloud };
         let begin = std::time::Instant::now();
         for error in
@@ -711,7 +735,7 @@ async fn every_kind_of_openrc_asks_keystone_for_the_right_token() {
     let login = async |variables: &[(&str, &str)]| {
         let mut all = vec![("OS_AUTH_URL", url.as_str()), ("OS_REGION_NAME", "here")];
         all.extend(variables);
-        Cloud::connect(&env(&all), LIMIT).await.unwrap();
+        Cloud::connect(&env(&all), LIMIT, &Tokens::not_kept()).await.unwrap();
         bodies.lock().unwrap().pop().unwrap()["auth"].clone()
     };
     assert_eq!(
@@ -769,7 +793,7 @@ async fn an_openrc_that_lacks_something_is_told_without_asking_anybody() {
     ] {
         let mut variables: Vec<_> = good.into_iter().filter(|(known, _)| *known != name).collect();
         variables.push((name, value));
-        let error = Cloud::connect(&env(&variables), LIMIT).await.unwrap_err();
+        let error = Cloud::connect(&env(&variables), LIMIT, &Tokens::not_kept()).await.unwrap_err();
         assert!(chain(&error).contains(problem), "{}", chain(&error));
         assert!(error.hint().is_some());
     }
