@@ -73,3 +73,16 @@ fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, Failure> {
     }
     Ok(bytes)
 }
+
+/// What `fuzz/` reads a plan with.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// A plan, or all that is wrong with it.
+    pub fn parse(bytes: &[u8]) {
+        if let Ok(plan) = super::reader::parse(bytes) {
+            for volume in &plan.volumes {
+                assert_eq!(plan.terms.seal(volume).len(), 64);
+            }
+        }
+    }
+}

@@ -27,3 +27,20 @@ pub use load::load;
 pub use lock::{Lock, lock_hub};
 pub use nearest::nearest;
 pub use select::resolve;
+
+/// What `fuzz/` reads a fleet's file with.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::path::Path;
+
+    use super::schema::Surroundings;
+
+    /// A fleet, or all that is wrong told.
+    pub fn parse(text: &str) {
+        let around = Surroundings { base: "/f".into(), home: Some("/home/op".into()), docker_host: None };
+        let path = Path::new("/f/fleet.toml");
+        if let Err(problems) = super::load::parse(path, text, &around) {
+            let _ = problems.failure(path).to_string();
+        }
+    }
+}

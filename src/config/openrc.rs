@@ -439,3 +439,14 @@ export OS_PASSWORD=$OS_PASSWORD_INPUT
         }
     }
 }
+
+/// What `fuzz/` looks at an openrc with.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// What is wrong with it is told in words.
+    pub fn look(bytes: &[u8]) {
+        for problem in super::look(bytes) {
+            let _ = problem.to_string();
+        }
+    }
+}

@@ -626,3 +626,7 @@ impl Deletions {
         totals
     }
 }
+
+/// What `fuzz/` judges with.
+#[cfg(fuzzing)]
+pub mod fuzzing;

@@ -305,3 +305,31 @@ async fn open(socket: &Path) -> io::Result<UnixStream> {
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
     UnixStream::connect(short).await
 }
+
+/// What `fuzz/` reads answers with.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
+    use crate::observed::{Claim, PersistentVolume};
+
+    fn page<T: Wire>(text: &str) -> Option<Vec<T::Seen>> {
+        let page: Page<T> = Page::parse(text).ok()?;
+        let _ = page.next(None);
+        page.items.into_iter().map(|item| item.seen().ok()).collect()
+    }
+
+    /// A page of PVs.
+    pub fn persistent_volumes(text: &str) -> Option<Vec<PersistentVolume>> {
+        page::<PvWire>(text)
+    }
+
+    /// A page of claims.
+    pub fn claims(text: &str) -> Option<Vec<Claim>> {
+        page::<ClaimWire>(text)
+    }
+
+    /// A page of nodes.
+    pub fn nodes(text: &str) {
+        drop(page::<NodeWire>(text));
+    }
+}
