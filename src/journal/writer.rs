@@ -146,18 +146,13 @@ impl Journal {
         let (done, told) = oneshot::channel();
         let lines = self.lines.as_ref().ok_or_else(gone)?;
         lines.send(Job { line: text, done }).map_err(|_| gone())?;
-        let waits = !self.stuck.load(Ordering::Relaxed);
-        match tokio::time::timeout(if waits { DISK } else { Duration::ZERO }, told).await {
-            Ok(told) => told.map_err(|_| gone())?,
-            Err(_) => {
-                self.stuck.store(true, Ordering::Relaxed);
-                let seconds = DISK.as_secs();
-                Err(format!(
-                    "cannot write {}: the disk has not answered for {seconds} s",
-                    self.path.display()
-                ))
-            }
+        let limit = if self.stuck.load(Ordering::Relaxed) { Duration::ZERO } else { DISK };
+        if let Ok(told) = tokio::time::timeout(limit, told).await {
+            return told.map_err(|_| gone())?;
         }
+        self.stuck.store(true, Ordering::Relaxed);
+        let seconds = DISK.as_secs();
+        Err(format!("cannot write {}: the disk has not answered for {seconds} s", self.path.display()))
     }
 }
 

@@ -25,6 +25,9 @@ use crate::files;
 /// A token that ends within this time is as good as none: a run may take as long.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
+/// The bits of a file's mode that are the group's and everybody's.
+const OTHERS: u32 = 6;
+
 /// The most that is read. A catalog of a large cloud has 20 KiB.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -110,5 +113,6 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 fn is_private(file: &File) -> bool {
     let user = rustix::process::geteuid().as_raw();
-    file.metadata().is_ok_and(|about| about.is_file() && about.uid() == user && about.mode() & 0o077 == 0)
+    file.metadata()
+        .is_ok_and(|about| about.is_file() && about.uid() == user && about.mode().trailing_zeros() >= OTHERS)
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::*;
+use crate::files;
 
 /// A Keystone whose tokens live for another hundred years, or as long as is said, and a Cinder without volumes.
 async fn keystone(expires_at: &'static str) -> StandIn {
@@ -95,7 +96,7 @@ async fn a_kept_token_that_is_refused_is_replaced() {
     connect(&stand_in.env(), &tokens).await;
     let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace(TOKEN, "revoked")).unwrap();
+    files::replace(&file, text.replace(TOKEN, "revoked").as_bytes(), 0o600).unwrap();
     connect(&stand_in.env(), &tokens).await;
     assert_eq!(logins(&stand_in), 2);
     // The new one has been kept in its place.
@@ -143,11 +144,11 @@ async fn what_cannot_be_read_or_kept_costs_a_login_and_nothing_else() {
     let tokens = Tokens::within(dir.path().to_owned());
     connect(&stand_in.env(), &tokens).await;
     let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&file, "{").unwrap();
+    files::replace(&file, b"{", 0o600).unwrap();
     connect(&stand_in.env(), &tokens).await;
     assert_eq!(logins(&stand_in), 2);
     let nowhere = dir.path().join("a-file");
-    std::fs::write(&nowhere, "").unwrap();
+    files::replace(&nowhere, b"", 0o600).unwrap();
     connect(&stand_in.env(), &Tokens::within(nowhere.join("tokens"))).await;
     assert_eq!(logins(&stand_in), 3);
 }
