@@ -83,12 +83,16 @@ answers() {
   for ip in $(jq -r '.hubs[].ip' "$file"); do answers_api "$ip" || return 1; done
 }
 
-# Was it made for these hubs, and from the images as they are now described?
-is_current() { # NAME HUBS
+# Was it made for these hubs and so many users, and from the images as they are now described?
+is_current() { # NAME HUBS USERS
   local file=$state/$1/world.json image used
   [ -s "$file" ] || return 1
   if [ "$(jq -r '[.hubs[] | "\(.name):\(.project)"] | join(" ")' "$file")" != "$(xargs <<< "$2")" ]; then
     say "world $1 has other hubs; making it anew"
+    return 1
+  fi
+  if [ "$(jq -r .users "$file")" != "$3" ]; then
+    say "world $1 has another number of users; making it anew"
     return 1
   fi
   for image in cloud master; do
@@ -170,7 +174,7 @@ wait_for_master() { # HUB IP
   return 1
 }
 
-raise() { # NAME HUBS
+raise() { # NAME HUBS USERS
   local name=$1 dir=$state/$1 net hub project ip n=10 each jobs=()
   mkdir -p "$dir"
   chmod 700 "$state" "$dir"
@@ -205,7 +209,7 @@ raise() { # NAME HUBS
       --rawfile text "$dir/$hub.tmp" '($text | split("\n")) as $lines | {name: $name, project: $project, ip: $ip,
         container: $container, host_key_fingerprint: ($lines[0] | split(" ")[1]), admin_conf: ($lines[1:] | join("\n"))}'
     rm "$dir/$hub.tmp"
-  done | (umask 077 && jq -s '{hubs: .}' > "$dir/plan.json")
+  done | (umask 077 && jq -s --argjson users "$3" '{users: $users, hubs: .}' > "$dir/plan.json")
   docker exec -i "$cloud" python3 /usr/local/lib/seed/seed.py < "$dir/plan.json" > "$dir/seed.json" 2> >(
     while IFS= read -r each; do say "$each"; done) || give_up "$name" "it could not be seeded"
 
@@ -223,7 +227,7 @@ raise() { # NAME HUBS
     --arg cloud "$cloud" --arg ip "$net.2" --arg auth "$auth" '{
       name: $name, network: {name: "fleet-world-\($name)", subnet: $net},
       cloud: {container: $cloud, ip: $ip, auth_url: $auth, region: "RegionOne", projects: $seed[0].projects},
-      hubs: [$plan[0].hubs[] | del(.admin_conf)], volumes: $seed[0].volumes}' > "$dir/world.json.new"
+      users: $plan[0].users, hubs: [$plan[0].hubs[] | del(.admin_conf)], volumes: $seed[0].volumes}' > "$dir/world.json.new"
   rm "$dir/plan.json" "$dir/seed.json"
   mv "$dir/world.json.new" "$dir/world.json"
   say "world $name is up: $dir/world.json"

@@ -1,12 +1,13 @@
 """Fills a demo cloud and its hubs' clusters: seed.py < plan.json > world.json
 
-The plan names the hubs: {"hubs": [{"name", "project", "ip", "admin_conf"}]}. For each hub: a JupyterHub with ten users
-whose claims are bound to real Cinder volumes, and two servers. Beside them one volume (or a few) of each kind that a
+The plan names the hubs: {"users": 10, "hubs": [{"name", "project", "ip", "admin_conf"}]}. For each hub: a JupyterHub with so
+many users, whose claims are bound to real Cinder volumes, and two servers. Beside them one volume (or a few) of each kind that a
 search for orphans must tell apart. The answer says of every volume what it is ("kind") and which class it belongs to
 ("class"), and holds the application credentials. Standard library only.
 """
 
 import datetime
+import itertools
 import json
 import random
 import secrets
@@ -31,6 +32,13 @@ william.scott xin.li yara.haddad yusuf zoe.adams
 """.split()
 # Not secret and always the same, so that two runs of the demo look alike; ids are new each time.
 dice = random.Random("fleet")
+
+
+def people():
+    """Users' names, each once, as many as anybody wants."""
+    names = dice.sample(USERS, len(USERS))
+    for number in itertools.count(1):
+        yield from (name if number == 1 else f"{name}{number}" for name in names)
 
 
 def days_ago():
@@ -174,9 +182,9 @@ def csi(volume):
 
 class World:
     def __init__(self, plan):
-        users = iter(dice.sample(USERS, len(USERS)))
-        self.hubs = [Hub(each, [next(users) for _ in range(10)]) for each in plan["hubs"]]
-        self.gone = list(users)[:12]  # who once had a server, and left a volume behind
+        users = people()
+        self.hubs = [Hub(each, [next(users) for _ in range(plan["users"])]) for each in plan["hubs"]]
+        self.gone = [next(users) for _ in range(12)]  # who once had a server, and left a volume behind
         self.volumes = []
 
     def add(self, project, kind, expected, name=None, size=10, hub=None, claim=None, metadata=None, days=None, **more):
