@@ -37,5 +37,6 @@ mod standin_lists;
 mod standin_real;
 mod standin_retries;
 mod status;
+mod tokens;
 mod tunnel;
 mod up;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::volumes::{
-    ONLY_ANCIENT, Planted, Wanted, all_answer, all_ids, cinder, claim_name, hang, plant, run, text,
+    ONLY_ANCIENT, Planted, Wanted, all_answer, all_ids, cinder, claim_name, hang, plant, rewritten, run, text,
 };
 use crate::common::watched::Watched;
 use crate::common::world::{Undo, eventually};
@@ -269,6 +269,66 @@ fn a_power_cut_leaves_half_a_line_that_is_told_and_hides_nothing() {
     run(fleet, &["journal"]).exits(0).says("cannot be read and is skipped");
     // The others' tests begin with a journal that reads.
     std::fs::remove_file(&path).unwrap();
+}
+
+/// A deletion takes longer than fleet waits when the storage behind Cinder does. Here the journal is made to say so.
+#[test]
+fn a_deletion_whose_end_was_not_seen_is_settled_later_though_its_run_has_ended() {
+    let _breaking = breaking();
+    let fleet = standing();
+    let config = fleet.variant("journal.toml", ONE_BY_ONE);
+    let planted = plant("alpha", &in_order(1));
+    let gone = planted.ids()[0];
+    run(fleet, &["--config", &config, "orphans", "--delete", "--confirm"]).exits(0);
+    let there = plant("alpha", &in_order(1));
+    let there = there.ids()[0];
+
+    let path = fleet.path("jhubs/_fleet/journal.jsonl");
+    let journal = std::fs::read_to_string(&path).unwrap();
+    let last = text(&lines(fleet).last().expect("a line")["run"]);
+    let changed = journal.lines().flat_map(|line| {
+        let line: Value = serde_json::from_str(line).expect("a line");
+        let also = |key: &str| {
+            let mut other = line.clone();
+            match key {
+                "volume" => other["volume"]["id"] = json!(there),
+                _ => other["id"] = json!(there),
+            }
+            other
+        };
+        match line["entry"].as_str() {
+            Some("deleting") if line["run"] == last => vec![line.clone(), also("volume")],
+            Some("over") if line["run"] == last => {
+                let mut pending = line.clone();
+                pending["outcome"] = json!("pending");
+                pending["reason"] = json!("its status is \"deleting\"");
+                let mut other = pending.clone();
+                other["id"] = json!(there);
+                vec![pending, other]
+            }
+            _ => vec![line],
+        }
+    });
+    let changed: Vec<String> = changed.map(|line| format!("{line}\n")).collect();
+    let _back = rewritten(&path, &changed.concat());
+
+    let line = format!("run {last} by ");
+    let told = run(fleet, &["--config", &config, "orphans"]).exits(0);
+    let told = told.stderr.lines().find(|told| told.starts_with(&line)).expect("it is told");
+    assert!(
+        told.ends_with(
+            "left 2 deletions of which it did not see the end; to settle it: fleet orphans --resume"
+        )
+    );
+    let settled = run(fleet, &["--config", &config, "orphans", "--resume", "--confirm"]).exits(0);
+    let says =
+        |what: &str| settled.stderr.lines().any(|line| line.starts_with(&format!("run {last}: {what}")));
+    assert!(says(&format!("deleted {gone} (")), "{}", settled.stderr);
+    assert!(says(&format!("FAILED {there} (")), "{}", settled.stderr);
+    assert!(cinder("alpha").has(there), "what a run did not delete is no business of the next one");
+    let after = run(fleet, &["--config", &config, "orphans"]).exits(0);
+    assert!(!after.stderr.contains(&line), "{}", after.stderr);
+    assert_eq!(outcomes(&last_run(fleet))[there], "failed");
 }
 
 #[test]

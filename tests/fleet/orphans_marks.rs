@@ -86,6 +86,16 @@ fn only_what_has_been_marked_for_so_long_is_deleted() {
     );
     let [unmarked, recent, ripe, future, kept] = planted.ids()[..] else { panic!("five") };
     let delete = ["--config", &config, "orphans", "--delete", "--marked-for", "7d"];
+    let plan = fleet.path("ripe.json").to_string_lossy().into_owned();
+    let _ = std::fs::remove_file(&plan);
+    run(fleet, &["--config", &config, "orphans", "--save", &plan, "--marked-for", "7d"])
+        .exits(0)
+        .says("3 orphans not marked for 7d yet: kept")
+        .says("1 volume, 1 GiB; it expires at");
+    assert!(fleet.read("ripe.json").contains(ripe));
+    run(fleet, &["--config", &config, "orphans", "--apply", &plan, "--marked-for", "9d"])
+        .exits(0)
+        .says("none that is to be deleted now");
     run(fleet, &delete)
         .exits(4)
         .says("3 orphans not marked for 7d yet: kept")
@@ -137,7 +147,9 @@ fn a_volume_is_kept_and_not_kept_as_somebody_asks() {
         .exits(0)
         .says("is kept until 2099-06-30");
     assert_eq!(told(), is(" until 2099-06-30: Anna's \u{1f393} thesis"));
-    fleet_does(&["keep", id]).exits(0).says("is kept for good");
+    fleet_does(&["keep", id]).exits(0).says(
+        "is kept for good (before: fleet.keep-reason=Anna's \u{1f393} thesis, fleet.keep-until=2099-06-30)",
+    );
     assert_eq!(told(), is(": Anna's \u{1f393} thesis"));
     fleet_does(&["--delete", "--confirm"]).exits(0);
     assert!(cinder("alpha").has(id) && !cinder("alpha").has(planted.ids()[1]));
@@ -156,6 +168,28 @@ fn a_volume_is_kept_and_not_kept_as_somebody_asks() {
         fleet_does(wrong).exits(2).says(why);
     }
     assert_eq!(metadata(&scan(fleet, &config), id), before);
+}
+
+#[test]
+fn whoever_asks_to_keep_a_volume_while_others_are_deleted_is_told_whether_it_came_in_time() {
+    let _breaking = breaking();
+    let fleet = standing();
+    let planted = plant("alpha", &[Wanted::orphan()]);
+    let id = planted.ids()[0];
+    // A run of deletions holds the journal as long as it goes on.
+    let directory = fleet.path("jhubs/_fleet");
+    std::fs::create_dir_all(&directory).unwrap();
+    let journal = directory.join("journal.jsonl");
+    let journal = std::fs::OpenOptions::new().create(true).append(true).open(journal).unwrap();
+    journal.lock().unwrap();
+    let began = std::time::Instant::now();
+    run(fleet, &["orphans", "keep", id])
+        .exits(0)
+        .says("volumes of this fleet are being deleted right now: looking again in 20 s")
+        .says("is kept for good");
+    assert!(began.elapsed().as_secs() >= 20);
+    drop(journal);
+    run(fleet, &["orphans", "unkeep", id]).exits(0);
 }
 
 #[test]
