@@ -29,7 +29,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -417,9 +417,8 @@ impl<'p, W: World, R: Record> Run<'_, 'p, W, R> {
                 return Err(Next::Over(Outcome::Failed { reason }));
             }
         };
-        // Ages are counted up to the question: whatever uses the volume had that long to show.
-        let since = SignedDuration::try_from(clusters.asked.elapsed()).unwrap_or_default();
-        let (rules, now) = (self.terms.rules, self.world.now() - since);
+        // It was old enough when it was planned, and is what it was then: the time of the question would say the same.
+        let (rules, now) = (self.terms.rules, self.world.now());
         still_orphan(planned, &volume, &snapshots.value, &clusters.value, rules, now)
             .map_err(|reason| Next::Over(Outcome::Kept { reason }))?;
         Ok(Seen { clusters, snapshots, volume, volume_asked })

@@ -1,5 +1,8 @@
 //! What is wrong with a hub, and what to do about it: the one judgement behind `fleet status` and `fleet doctor`.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 

@@ -306,6 +306,55 @@ fn a_look_is_as_old_as_its_question_and_not_as_its_answer() {
 }
 
 #[test]
+fn a_look_may_be_acted_on_up_to_its_age_and_no_longer() {
+    for (more, looks) in [(0, 1), (2, 2)] {
+        // PVs, then the volume and its snapshots at once; the deletion is sent when those are there.
+        let mut latencies = vec![Duration::from_millis(20); 20];
+        latencies[1] = STALE_AFTER - Duration::from_millis(20) + Duration::from_millis(more);
+        let ran = run(Script { latencies, ..quiet(1) }, 1);
+        assert_eq!(ran.outcomes, [Outcome::Deleted]);
+        assert_eq!(ran.count(&Call::Volumes), looks, "{more} ms");
+    }
+}
+
+#[test]
+fn a_volume_that_goes_between_the_second_look_and_the_deletion_was_gone_already() {
+    let changes = vec![(Duration::from_millis(45), 0, Change::Gone)];
+    let ran = run(Script { changes, ..quiet(1) }, 1);
+    assert_eq!((ran.outcomes.as_slice(), ran.deletes().len()), (&[Outcome::AlreadyGone][..], 1));
+}
+
+#[test]
+fn a_volume_that_is_gone_when_a_deletion_that_was_put_off_is_sent_again_was_deleted() {
+    let mut faults = vec![None; 50];
+    faults[4] = Some(Fault::PutOff);
+    let mut latencies = vec![Duration::from_millis(20); 50];
+    latencies[8] = Duration::from_secs(10);
+    // The second deletion is on its way for five seconds.
+    let changes = vec![(Duration::from_secs(4), 0, Change::Gone)];
+    let ran = run(Script { faults, latencies, changes, ..quiet(1) }, 1);
+    assert_eq!((ran.outcomes.as_slice(), ran.deletes().len()), (&[Outcome::Deleted][..], 2));
+}
+
+#[test]
+fn what_was_kept_is_written_down_and_what_did_not_begin_is_not() {
+    let ran = run(at_once(Change::Attached), 1);
+    let over: Vec<_> =
+        ran.world.calls().into_iter().filter(|(_, call)| matches!(call, Call::RecordedOver(..))).collect();
+    assert_eq!(over.len(), 2, "{over:?}");
+    assert!(matches!(&over[0].1, Call::RecordedOver(_, Outcome::Kept { .. })), "{over:?}");
+    let stopped = run_until(quiet(2), 1, Some(Duration::ZERO));
+    assert_eq!(stopped.outcomes, vec![Outcome::NotStarted; 2]);
+    assert!(!stopped.world.calls().iter().any(|(_, call)| matches!(call, Call::RecordedOver(..))));
+}
+
+#[test]
+fn a_trouble_is_told_by_its_reason() {
+    let trouble = Trouble { kind: TroubleKind::Refused, reason: "HTTP 403".to_owned(), retry_after: None };
+    assert_eq!(trouble.to_string(), "HTTP 403");
+}
+
+#[test]
 fn a_volume_that_cinder_cannot_delete_is_failed_and_the_others_go() {
     let ran = run(Script { stuck: vec![0], ..quiet(2) }, 2);
     assert!(reason(&ran.outcomes[0]).contains("error_deleting"));
