@@ -8,6 +8,8 @@ use crate::apply::mark::{MarkOutcome, Marked};
 use crate::plan::orphans::Decided;
 use crate::text::{clean, count};
 
+use super::orphans::document::OutcomeEntry;
+
 /// For people: how many of each, then what was not just marked.
 pub fn table(out: &mut impl Write, marked: &Marked<'_>) -> io::Result<()> {
     let number = |wanted: &dyn Fn(&MarkOutcome) -> bool| {
@@ -34,30 +36,15 @@ pub fn table(out: &mut impl Write, marked: &Marked<'_>) -> io::Result<()> {
 #[derive(Serialize)]
 struct Document<'a> {
     interrupted: bool,
-    volumes: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    id: &'a str,
-    name: &'a str,
-    project: &'a str,
-    project_id: &'a str,
-    size_gib: u64,
-    #[serde(flatten)]
-    outcome: &'a MarkOutcome,
+    volumes: Vec<OutcomeEntry<'a, MarkOutcome>>,
 }
 
 /// The same for scripts.
 pub fn json(out: &mut impl Write, marked: &Marked<'_>) -> io::Result<()> {
-    let volumes = marked.outcomes.iter().map(|(decided, outcome)| Entry {
-        id: &decided.volume.id,
-        name: &decided.volume.name,
-        project: &decided.project.name,
-        project_id: &decided.project.key.id,
-        size_gib: decided.volume.size_gib,
-        outcome,
-    });
+    let volumes = marked
+        .outcomes
+        .iter()
+        .map(|(decided, outcome)| OutcomeEntry::of(&decided.project, &decided.volume, outcome));
     let document = Document { interrupted: marked.interrupted, volumes: volumes.collect() };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

@@ -1,7 +1,7 @@
 //! The report on orphans: what every volume is, what would be deleted, and what was.
 
 mod csv;
-mod document;
+pub(super) mod document;
 mod foreign;
 mod page;
 mod why;

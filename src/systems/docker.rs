@@ -87,6 +87,11 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Request { source, .. } if status_of(source) == Some(404))
     }
+
+    /// Whether the engine said that something of that name is there already.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Error::Request { source, .. } if status_of(source) == Some(409))
+    }
 }
 
 fn status_of(error: &bollard::errors::Error) -> Option<u16> {
@@ -227,15 +232,15 @@ impl Engine {
     /// Makes a sandbox and brings fleet's own programs into it. It is not started yet. If it cannot be finished, it is
     /// taken away again.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<String, Error> {
-        let options = CreateContainerOptions { name: Some(spec.container.clone()), ..Default::default() };
-        let created = self
-            .ask(
-                || format!("create container {}", spec.container),
-                self.docker.create_container(Some(options), create_body(spec)),
-            )
-            .await;
+        let mut created = self.ask_to_create(spec).await;
+        if created.as_ref().is_err_and(Error::is_conflict)
+            && let Some(leftover) = self.leftover(spec).await?
+        {
+            self.remove(&leftover).await?;
+            created = self.ask_to_create(spec).await;
+        }
         let id = match created {
-            Ok(created) => created.id,
+            Ok(id) => id,
             Err(error) if error.is_not_found() => {
                 return Err(Error::NoImage { image: spec.image.clone() });
             }
@@ -257,6 +262,21 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    async fn ask_to_create(&self, spec: &SandboxSpec) -> Result<String, Error> {
+        let options = CreateContainerOptions { name: Some(spec.container.clone()), ..Default::default() };
+        let what = || format!("create container {}", spec.container);
+        Ok(self.ask(what, self.docker.create_container(Some(options), create_body(spec))).await?.id)
+    }
+
+    /// A sandbox of the same hub that was never started: whoever asked for it was killed while the engine was still at it,
+    /// and only then did it appear. The hub's lock is held here, so nobody else is making it now.
+    async fn leftover(&self, spec: &SandboxSpec) -> Result<Option<String>, Error> {
+        let sandboxes = self.sandboxes(&spec.fleet).await?.into_iter();
+        let mut unstarted = sandboxes
+            .filter(|sandbox| sandbox.hub.as_str() == spec.hub && sandbox.state == SandboxState::Created);
+        Ok(unstarted.next().map(|sandbox| sandbox.id))
     }
 
     /// Puts fleet's programs and the operator's user into a container that was just made.

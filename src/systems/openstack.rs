@@ -301,6 +301,20 @@ impl Cloud {
         R: DeserializeOwned,
         E: RestEndpoint + Sync,
     {
+        self.pages(key, request, read, id).await.inspect_err(|_| self.tokens.forget(&self.settings))
+    }
+
+    async fn pages<R, T, E>(
+        &self,
+        key: &'static str,
+        request: impl Fn(Option<String>) -> Result<E, Cause>,
+        read: impl Fn(R) -> Result<T, Cause>,
+        id: impl Fn(&T) -> &String,
+    ) -> Result<Vec<T>, Cause>
+    where
+        R: DeserializeOwned,
+        E: RestEndpoint + Sync,
+    {
         let mut pages = Pages::new(key);
         let mut all = Vec::new();
         loop {

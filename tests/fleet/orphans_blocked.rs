@@ -452,12 +452,21 @@ fn a_cloud_that_hangs_blocks_every_deletion_within_the_time_limit() {
     let alphas = world().hubs.iter().filter(|hub| hub.project == "alpha");
     let first = alphas.min_by_key(|hub| toml.find(&format!("name = \"{}\"", hub.name))).expect("hubs");
     let first = format!("hub {}", first.name);
-    let silent = Silent { who: &[&first, "hub pyaos"], why: "no answer within 4 s" };
-    blocks(&silent, Some("[timeouts]\nopenstack = \"4s\""), || {
-        let undo = undo_docker(&["unpause", &world().cloud.container]);
-        docker(&["pause", &world().cloud.container]);
-        undo
-    });
+    let tokens = breakable().path("jhubs/_fleet/tokens");
+    // Without a token from an earlier run it is the login that hangs, and with one the lists.
+    for (kept, who) in [(false, [first.as_str(), "hub pyaos"]), (true, ["project alpha", "project beta"])] {
+        let silent = Silent { who: &who, why: "no answer within 4 s" };
+        blocks(&silent, Some("[timeouts]\nopenstack = \"4s\""), || {
+            if kept {
+                breakable().run(&["orphans"]);
+            } else {
+                let _ = std::fs::remove_dir_all(&tokens);
+            }
+            let undo = undo_docker(&["unpause", &world().cloud.container]);
+            docker(&["pause", &world().cloud.container]);
+            undo
+        });
+    }
 }
 
 #[test]

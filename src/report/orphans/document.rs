@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::apply::delete::{Outcome, Summary};
 use crate::hub::HubName;
-use crate::observed::{Project, Unseen};
+use crate::observed::{Project, Unseen, Volume};
 use crate::plan::orphans::{
-    Class, Deletions, Dropped, Evidence, ForeignCluster, Judged, Lost, MadeFor, OrphanPlan, Planned, Total,
+    Class, Deletions, Dropped, Evidence, ForeignCluster, Judged, Lost, MadeFor, OrphanPlan, Total,
 };
 
 pub(super) fn write(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
@@ -149,20 +149,34 @@ pub(super) struct SummaryDocument<'a> {
     unseen: &'a [Unseen],
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecorded: Option<&'a str>,
-    volumes: Vec<OutcomeEntry<'a>>,
+    volumes: Vec<OutcomeEntry<'a, Outcome>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<Vec<DroppedEntry<'a>>>,
 }
 
+/// A volume with what became of it.
 #[derive(Serialize)]
-struct OutcomeEntry<'a> {
+pub(in crate::report) struct OutcomeEntry<'a, O> {
     id: &'a str,
     name: &'a str,
     project: &'a str,
     project_id: &'a str,
     size_gib: u64,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    outcome: &'a O,
+}
+
+impl<'a, O> OutcomeEntry<'a, O> {
+    pub(in crate::report) fn of(project: &'a Project, volume: &'a Volume, outcome: &'a O) -> Self {
+        Self {
+            id: &volume.id,
+            name: &volume.name,
+            project: &project.name,
+            project_id: &project.key.id,
+            size_gib: volume.size_gib,
+            outcome,
+        }
+    }
 }
 
 pub(super) fn summary<'a>(summary: &'a Summary<'_>, dropped: Option<&'a [Dropped]>) -> SummaryDocument<'a> {
@@ -173,18 +187,11 @@ pub(super) fn summary<'a>(summary: &'a Summary<'_>, dropped: Option<&'a [Dropped
         interrupted: summary.interrupted,
         unseen: &summary.silent,
         unrecorded: summary.unrecorded.as_deref(),
-        volumes: summary.outcomes.iter().map(|(planned, outcome)| outcome_entry(planned, outcome)).collect(),
+        volumes: summary
+            .outcomes
+            .iter()
+            .map(|(planned, outcome)| OutcomeEntry::of(planned.project(), planned.volume(), outcome))
+            .collect(),
         dropped: dropped.map(dropped_entries),
-    }
-}
-
-fn outcome_entry<'a>(planned: &'a Planned, outcome: &'a Outcome) -> OutcomeEntry<'a> {
-    OutcomeEntry {
-        id: &planned.volume().id,
-        name: &planned.volume().name,
-        project: &planned.project().name,
-        project_id: &planned.project().key.id,
-        size_gib: planned.volume().size_gib,
-        outcome,
     }
 }

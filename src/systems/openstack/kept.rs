@@ -4,7 +4,8 @@
 //! What is kept is the answer to the login, under the state directory, readable for its owner alone. It opens less than the
 //! openrc on the same machine, and not for long. Only application credentials have theirs kept: a digest of what was sent
 //! stands beside it, and from the digest of a password somebody could guess the password. A token that the cloud does not
-//! take any more is answered with 401, and then fleet logs in as usual.
+//! take any more is answered with 401, and then fleet logs in as usual. With the token is kept where the services are, so one
+//! with which a list cannot be had is kept no longer: they may have moved.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -79,6 +80,14 @@ impl Tokens {
             files::replace(&path, &text, 0o600).ok()
         };
         let _ = keep();
+    }
+
+    /// Keeps a login's token no longer.
+    pub(super) fn forget(&self, settings: &Settings) {
+        if let Some((path, _)) = self.place(settings) {
+            // What cannot be removed could not have been kept either; and it ends within hours.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// Where a login's token is, and the login's digest.

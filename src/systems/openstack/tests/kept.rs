@@ -105,6 +105,18 @@ async fn a_kept_token_that_is_refused_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_token_with_which_a_list_cannot_be_had_is_kept_no_longer() {
+    let (dir, stand_in) = (tempfile::tempdir().unwrap(), keystone(FOR_LONG).await);
+    let tokens = Tokens::within(dir.path().to_owned());
+    let cloud = connect(&stand_in.env(), &tokens).await;
+    // There are no snapshots here.
+    assert!(cloud.snapshots().await.is_err());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    connect(&stand_in.env(), &tokens).await;
+    assert_eq!(logins(&stand_in), 2);
+}
+
+#[tokio::test]
 async fn a_kept_token_is_its_owners_alone_and_has_no_secret_of_the_openrc_beside_it() {
     let (dir, stand_in) = (tempfile::tempdir().unwrap(), keystone(FOR_LONG).await);
     let directory = dir.path().join("tokens");
