@@ -336,7 +336,7 @@ def main():
     # Keystone takes no day in the past, so this one expires while the rest is being made.
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
     credentials["expired"] = credential(projects["alpha"], "fleet-expired", expires_at=end.strftime("%Y-%m-%dT%H:%M:%S"))
-    flavor = admin.nova("POST", "/flavors", {"flavor": {"name": "m3.medium", "ram": 30720, "vcpus": 8, "disk": 0}})
+    flavor = admin.nova("POST", "/flavors", {"flavor": {"name": "m3.quad", "ram": 15360, "vcpus": 4, "disk": 0}})
     for cluster in clusters:
         cluster.result()
     say("clusters have nodes, pods and claims")
