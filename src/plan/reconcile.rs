@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn every_action_has_its_word_and_those_that_need_one_a_reason() {
+        let said = |action: &Action| (action.as_str(), action.reason());
+        let remake = |why| Action::Remake { why };
+        assert_eq!(said(&Action::None), ("nothing", None));
+        assert_eq!(said(&Action::Make), ("make", None));
+        assert_eq!(said(&Action::Start), ("start", None));
+        assert_eq!(said(&Action::Unpause), ("unpause", None));
+        let drift = remake(Why::Drift(vec![Part::Image, Part::Limits]));
+        assert_eq!(said(&drift), ("make again", Some("image, limits".to_owned())));
+        assert_eq!(said(&remake(Why::NewImage)), ("make again", Some("a new image".to_owned())));
+        assert_eq!(said(&remake(Why::Unfinished)), ("make again", Some("it was never finished".to_owned())));
+        assert_eq!(said(&Action::Blocked { reason: "r".to_owned() }), ("cannot", Some("r".to_owned())));
+    }
+
+    #[test]
     fn a_hub_without_a_sandbox_gets_one_where_there_is_an_image() {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);

@@ -179,6 +179,8 @@ mod tests {
         assert_eq!(refused(later(86_400)), ["it expired at 2026-03-02T12:00:00Z, less than an hour ago"]);
         assert_eq!(refused(later(86_400 + 3_700)), ["it expired at 2026-03-02T12:00:00Z, 1 hour ago"]);
         assert_eq!(refused(later(30 * 86_400)), ["it expired at 2026-03-02T12:00:00Z, 29 days ago"]);
+        assert_eq!(refused(later(86_400 + 47 * 3_600)), ["it expired at 2026-03-02T12:00:00Z, 47 hours ago"]);
+        assert_eq!(refused(later(3 * 86_400)), ["it expired at 2026-03-02T12:00:00Z, 2 days ago"]);
         assert_eq!(
             refused(later(-1)),
             ["it was made in the future, at 2026-03-01T12:00:00Z: a clock is wrong"]

@@ -9,7 +9,8 @@ socket=/run/fleet/api.sock
 ssh=
 told=
 delay=1
-longest=5 # s: a master that is back is used again within this and one connection's time
+# s: a master that is back is used again within this, an attempt that began just before (ConnectTimeout), and one connection
+longest=2
 
 say() {
     # A master that is away for a weekend says the same every few seconds: once is enough.
@@ -33,7 +34,7 @@ while :; do
     ssh -F /dev/null -N -T \
         -o BatchMode=yes \
         -o ExitOnForwardFailure=yes \
-        -o ConnectTimeout=8 \
+        -o ConnectTimeout=4 \
         -o ServerAliveInterval=5 \
         -o ServerAliveCountMax=3 \
         -o StrictHostKeyChecking=yes \

@@ -61,6 +61,8 @@ pub(super) struct Script {
     pub(super) changes: Vec<(Duration, u64, Change)>,
     /// From when on a hub does not answer.
     pub(super) silent: Option<Duration>,
+    /// From when on the last hub is not asked.
+    pub(super) forgotten: Option<Duration>,
     /// One for each request, over and over.
     pub(super) latencies: Vec<Duration>,
     /// One for each request, over and over.
@@ -166,6 +168,9 @@ impl Simulated {
                 view.clusters[hub].claims.push(samples::claim(number));
             }
         }
+        if self.script.forgotten.is_some_and(|from| self.elapsed() >= from) {
+            view.clusters.pop();
+        }
         view.clusters
     }
 
@@ -215,6 +220,8 @@ impl Notes<'_> {
 
 impl Record for Notes<'_> {
     async fn deleting(&self, about: &Deleting<'_>) -> Result<(), String> {
+        // What it rests on is every hub, each time.
+        assert_eq!(about.evidence.hubs.len(), self.0.script.hubs);
         self.write(Call::Recorded(about.volume.id.clone())).await
     }
 

@@ -306,6 +306,60 @@ fn a_look_is_as_old_as_its_question_and_not_as_its_answer() {
 }
 
 #[test]
+fn a_hub_that_is_forgotten_in_the_second_look_stops_everything() {
+    let ran = run(Script { forgotten: Some(Duration::ZERO), ..quiet(3) }, 1);
+    assert_eq!(ran.outcomes, vec![Outcome::NotStarted; 3]);
+    assert_eq!((ran.exit, ran.deletes().len()), (Exit::CannotTell, 0));
+}
+
+#[test]
+fn what_was_put_off_and_is_kept_in_the_end_was_kept() {
+    let mut faults = vec![None; 50];
+    faults[4] = Some(Fault::PutOff);
+    let changes = vec![(Duration::from_millis(100), 0, Change::Kept)];
+    let ran = run(Script { faults, changes, ..quiet(1) }, 1);
+    assert!(matches!(ran.outcomes[0], Outcome::Kept { .. }), "{:?}", ran.outcomes);
+}
+
+#[test]
+fn a_volume_that_is_going_is_asked_for_less_and_less_often() {
+    let ran = run(Script { deleting: Duration::from_hours(1), ..quiet(1) }, 1);
+    let asked = ran.count(&Call::Volume(samples::volume_id(0)));
+    // In two minutes: after 0.25 s, 0.5 s, 1 s, and then every two seconds.
+    assert!((55..70).contains(&asked), "{asked}");
+}
+
+#[test]
+fn what_became_of_a_deletion_is_found_out_by_id() {
+    let found = |script: Script, number: u64, deleted: bool| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async move {
+            let world = Simulated::new(script);
+            let (project, id) = (samples::project("alpha").key, samples::volume_id(number));
+            if deleted {
+                let view = samples::view(vec![samples::volume(number)], vec![vec![]]);
+                let deletions = plan(&view, &samples::rules()).deletions().unwrap();
+                let confirmed = Confirmed::by_flag(&deletions, true).unwrap();
+                world.delete(&project, &id, &confirmed).await.unwrap();
+            }
+            settle(&world, &Limits::default(), &project, &id).await.unwrap()
+        })
+    };
+    assert_eq!(found(quiet(1), 0, true), Settled::Over(Outcome::Deleted));
+    let slow = Script { deleting: Duration::from_secs(9), ..quiet(1) };
+    assert_eq!(found(slow, 0, true), Settled::Over(Outcome::Deleted));
+    let stuck = found(Script { stuck: vec![0], ..quiet(1) }, 0, true);
+    let Settled::Over(Outcome::Failed { reason }) = stuck else { panic!("{stuck:?}") };
+    assert_eq!(reason, "Cinder could not delete it: its status is \"error_deleting\"");
+    let very_slow = found(Script { deleting: Duration::from_hours(1), ..quiet(1) }, 0, true);
+    let Settled::Over(Outcome::Pending { reason }) = very_slow else { panic!("{very_slow:?}") };
+    assert!(reason.ends_with("still there: its status is \"deleting\""), "{reason}");
+    assert_eq!(found(quiet(1), 0, false), Settled::There(Box::new(samples::volume(0))));
+    assert_eq!(found(quiet(1), 1, false), Settled::Over(Outcome::Deleted));
+}
+
+#[test]
 fn a_look_may_be_acted_on_up_to_its_age_and_no_longer() {
     for (more, looks) in [(0, 1), (2, 2)] {
         // PVs, then the volume and its snapshots at once; the deletion is sent when those are there.
@@ -357,6 +411,8 @@ fn a_trouble_is_told_by_its_reason() {
 #[test]
 fn a_volume_that_cinder_cannot_delete_is_failed_and_the_others_go() {
     let ran = run(Script { stuck: vec![0], ..quiet(2) }, 2);
+    // At once, and not when the time is up.
+    assert!(ran.world.elapsed() < Duration::from_secs(5));
     assert!(reason(&ran.outcomes[0]).contains("error_deleting"));
     assert_eq!(ran.outcomes[1], Outcome::Deleted);
     assert_eq!(ran.exit, Exit::Failed);
@@ -439,6 +495,7 @@ fn a_script() -> impl Strategy<Value = Script> {
             hubs,
             changes,
             silent,
+            forgotten: None,
             latencies,
             faults,
             deleting,

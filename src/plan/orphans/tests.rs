@@ -619,3 +619,20 @@ fn a_reference_is_found_whatever_its_uuid_begins_with() {
     fewer.clusters[0].persistent_volumes.retain(|pv| pv.volume_ids != [volume_id(1 << 31)]);
     assert_eq!(plan(&fewer, &rules()).of(Class::InUse).count(), numbers.len() - 1);
 }
+
+#[test]
+fn a_plan_says_what_it_was_made_from() {
+    let mut view = view(vec![volume(1)], vec![vec![], vec![pv(2)]]);
+    let made = plan(&view, &rules());
+    assert_eq!(made.unseen(), []);
+    assert!(made.is_complete() && !made.is_empty());
+    assert_eq!(made.hubs().collect::<Vec<_>>(), [&hub("hub-0"), &hub("hub-1")]);
+    assert_eq!(made.projects().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["alpha"]);
+    assert_eq!(made.seen_at(), view.seen_at);
+    let deletions = made.deletions().unwrap();
+    assert_eq!(deletions.hubs().iter().collect::<Vec<_>>(), [&hub("hub-0"), &hub("hub-1")]);
+    view.unseen.push(silent("hub-1"));
+    let incomplete = plan(&view, &rules());
+    assert_eq!(incomplete.unseen(), [silent("hub-1")]);
+    assert!(!incomplete.is_complete() && incomplete.is_empty());
+}
