@@ -77,16 +77,38 @@ fn keep_owner(old: &Path, new: &File) {
     }
 }
 
-/// Writes new bytes into a file that exists and keeps its inode, because a sandbox that has it mounted as a
-/// file holds the inode and not the name. Not atomic: make a backup first.
+/// Writes new text into a file that exists and keeps its inode, because a sandbox that has it mounted as a file holds the
+/// inode and not the name. Make a backup first.
+///
+/// What somebody who reads meanwhile is promised: the file is never empty, never shorter than the shorter of the two texts,
+/// and has no end of the old text behind the new one, because a file that grows or shrinks is padded with line ends first,
+/// which mean nothing to a shell. All of the new text is handed to the kernel in one piece.
+///
+/// What is not promised: that this is atomic. Linux has no such write for a file that keeps its inode; ext4 copies page by
+/// page (4 KiB) and does not keep readers out, so one who reads at that very moment can get the beginning of the new text
+/// and the rest of the old one. A power cut can leave the same.
 pub fn write_in_place(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let write = || {
         let file = OpenOptions::new().write(true).open(path)?;
-        file.write_all_at(bytes, 0)?;
-        file.set_len(bytes.len() as u64)?;
+        overwrite(&file, bytes)?;
         file.sync_all()
     };
     write().map_err(|source| Error::new("write", path, source))
+}
+
+fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    let (before, after) = (file.metadata()?.len(), bytes.len() as u64);
+    let missing = usize::try_from(after.saturating_sub(before)).unwrap_or_default();
+    if missing > 0 {
+        // The room is taken while the old text is still there: a full disk changes nothing.
+        file.write_all_at(&vec![b'\n'; missing], before).inspect_err(|_| {
+            let _ = file.set_len(before);
+        })?;
+    }
+    let mut padded = bytes.to_vec();
+    padded.resize(bytes.len().max(usize::try_from(before).unwrap_or_default()), b'\n');
+    file.write_all_at(&padded, 0)?;
+    file.set_len(after)
 }
 
 /// Makes a directory that only its owner can enter, and the missing ones above it likewise. One that exists is
@@ -161,6 +183,35 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn who_reads_while_a_file_is_written_in_place_never_sees_it_empty_or_with_an_old_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("openrc");
+        let texts: Vec<String> =
+            ["a", "b", "c"].iter().zip([40, 4, 90]).map(|(letter, lines)| format!("export X={letter}\n").repeat(lines)).collect();
+        replace(&path, texts[0].as_bytes(), 0o600).unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut reads = 0;
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let read = std::fs::read_to_string(&path).unwrap();
+                    let lines: Vec<&str> = read.lines().filter(|line| !line.is_empty()).collect();
+                    assert!(lines.len() >= 4, "{read:?}");
+                    assert!(lines.iter().all(|line| line.len() == "export X=a".len()), "{read:?}");
+                    reads += 1;
+                }
+                reads
+            });
+            for round in 0..300 {
+                write_in_place(&path, texts[round % 3].as_bytes()).unwrap();
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(reader.join().unwrap() > 0);
+        });
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), texts[299 % 3]);
     }
 
     #[test]
