@@ -189,8 +189,11 @@ mod tests {
     fn who_reads_while_a_file_is_written_in_place_never_sees_it_empty_or_with_an_old_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("openrc");
-        let texts: Vec<String> =
-            ["a", "b", "c"].iter().zip([40, 4, 90]).map(|(letter, lines)| format!("export X={letter}\n").repeat(lines)).collect();
+        let texts: Vec<String> = ["a", "b", "c"]
+            .iter()
+            .zip([40, 4, 90])
+            .map(|(letter, lines)| format!("export X={letter}\n").repeat(lines))
+            .collect();
         replace(&path, texts[0].as_bytes(), 0o600).unwrap();
         let over = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::hub::HubName;
 use crate::sandbox::Part;
 
-pub use openrc::{CredentialKind, FileId, Login, OpenrcFile, OpenrcMount, Validity};
+pub use openrc::{CredentialKind, FileId, Login, OpenrcFile, OpenrcMount, Process, Processes, Validity};
 
 /// An `OpenStack` project, known by what its token says and never by a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

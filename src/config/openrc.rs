@@ -156,11 +156,7 @@ pub fn load(path: &Path) -> Result<Script, Error> {
 /// The same for a text that came from elsewhere; `name` is what it is called.
 pub fn check_text(name: &Path, bytes: Vec<u8>) -> Result<Script, Error> {
     let problems = look(&bytes);
-    if problems.is_empty() {
-        Ok(Script::new(bytes))
-    } else {
-        Err(Error { path: name.to_owned(), problems })
-    }
+    if problems.is_empty() { Ok(Script::new(bytes)) } else { Err(Error { path: name.to_owned(), problems }) }
 }
 
 /// The text of an openrc that is in use, whatever is wrong with it.

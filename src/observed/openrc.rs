@@ -129,3 +129,23 @@ impl OpenrcFile {
         self.login.unseen()
     }
 }
+
+/// A process in a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id on the engine's machine.
+    pub id: i64,
+    /// Its parent's.
+    pub parent: i64,
+    /// Its program's name.
+    pub name: String,
+}
+
+/// All processes of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processes {
+    /// The id of the first one.
+    pub first: i64,
+    /// Each of them.
+    pub all: Vec<Process>,
+}
