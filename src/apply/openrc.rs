@@ -1,23 +1,25 @@
 //! New text for openrc files that sandboxes hold, and what mends such files. What cannot be finished is undone.
 
+mod mend;
+
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::create::wait_for_tunnel;
 use crate::config::openrc as content;
 use crate::exit::{Exit, Failure, chain};
 use crate::files;
-use crate::hub::{Fleet, Hub};
+use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
 use crate::observe::{file_id, prove_openrc, try_openrc};
 use crate::observed::{Login, Sandbox};
 use crate::secret::{OpenrcEnv, Script};
 use crate::systems::docker::Engine;
 use crate::systems::openstack::{Cloud, Tokens};
+
+pub use mend::{close, give_back, restart};
 
 /// Sandboxes that are asked at once. Each costs an engine two processes, and Keystone a login.
 const PARALLEL: usize = 8;
@@ -64,7 +66,7 @@ pub async fn rehearse(
             let Place { engine, fleet, interrupt } = place;
             let env = try_openrc(engine, fleet, hub, sandbox, script, interrupt).await.map_err(|unseen| {
                 let reason = unseen.reason.replace("its openrc", "the new openrc");
-                (format!("hub {}: {reason}", hub.name), unseen.hint)
+                Trouble { hub: hub.name.clone(), reason, hint: unseen.hint }
             })?;
             log_in(place, hub, &env).await
         })
@@ -74,46 +76,60 @@ pub async fn rehearse(
     all_to_one(tries)
 }
 
-async fn log_in(place: Place<'_>, hub: &Hub, env: &OpenrcEnv) -> Result<Login, Problem> {
+async fn log_in(place: Place<'_>, hub: &Hub, env: &OpenrcEnv) -> Result<Login, Trouble> {
     let asking = async {
         let cloud = Cloud::connect(env, place.fleet.timeouts.openstack, &Tokens::not_kept()).await?;
         Ok(Login { project: cloud.project().clone(), valid: cloud.valid().await? })
     };
+    let trouble = |reason, hint| Trouble { hub: hub.name.clone(), reason, hint };
     let asked: Result<Login, crate::systems::openstack::Error> = tokio::select! {
         asked = asking => asked,
-        () = place.interrupt.asked() => return Err(("interrupted".to_owned(), None)),
+        () = place.interrupt.asked() => return Err(trouble("interrupted".to_owned(), None)),
     };
-    asked.map_err(|error| (format!("hub {}: {}", hub.name, chain(&error)), error.hint()))
+    asked.map_err(|error| trouble(chain(&error), error.hint()))
 }
 
-/// What went wrong, and what to do about it.
-type Problem = (String, Option<String>);
+/// What went wrong in one hub's sandbox, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    hub: HubName,
+    reason: String,
+    hint: Option<String>,
+}
 
-fn all_to_one(tries: Vec<Result<Login, Problem>>) -> Result<Login, Failure> {
-    let (mut problems, mut hint, mut logins) = (Vec::new(), None, Vec::new());
+/// What all of them lead to; or everything that went wrong, each reason once with its hubs.
+fn all_to_one(tries: Vec<Result<Login, Trouble>>) -> Result<Login, Failure> {
+    let (mut reasons, mut hint, mut logins) = (Vec::<(String, Vec<String>)>::new(), None, Vec::new());
     for one in tries {
         match one {
             Ok(login) => logins.push(login),
-            Err((problem, what_to_do)) => {
-                if !problems.contains(&problem) {
-                    problems.push(problem);
+            Err(trouble) => {
+                let hub = trouble.hub.to_string();
+                match reasons.iter_mut().find(|(reason, _)| *reason == trouble.reason) {
+                    Some((_, hubs)) => hubs.push(hub),
+                    None => reasons.push((trouble.reason, vec![hub])),
                 }
-                hint = hint.or(what_to_do);
+                hint = hint.or(trouble.hint);
             }
         }
     }
+    let told = |(reason, hubs): (String, Vec<String>)| {
+        let word = if hubs.len() == 1 { "hub" } else { "hubs" };
+        format!("{word} {}: {reason}", hubs.join(", "))
+    };
+    let mut problems: Vec<String> = reasons.into_iter().map(told).collect();
     let mut logins = logins.into_iter();
-    match (logins.next(), problems.is_empty()) {
-        (Some(first), true) => {
-            if let Some(other) = logins.find(|login| login.project.key != first.project.key) {
-                problems.push(format!(
-                    "it leads to project {} in one sandbox and to project {} in another",
-                    first.project, other.project
-                ));
-                return Err(Failure { exit: Exit::Failed, problems, hint: None });
-            }
-            Ok(first)
-        }
+    let first = logins.next();
+    if let (Some(first), true) = (&first, problems.is_empty())
+        && let Some(other) = logins.find(|login| login.project.key != first.project.key)
+    {
+        problems.push(format!(
+            "it leads to project {} in one sandbox and to project {} in another",
+            first.project, other.project
+        ));
+    }
+    match first {
+        Some(first) if problems.is_empty() => Ok(first),
         _ => Err(Failure { exit: Exit::Failed, problems, hint }),
     }
 }
@@ -222,10 +238,11 @@ async fn prove(
     let proofs: Vec<_> = stream::iter(holders)
         .map(async |(path, (hub, sandbox))| {
             let Place { engine, fleet, interrupt } = place;
-            let problem = |what: &str| (format!("hub {}: {what}", hub.name), None);
+            let trouble = |reason: String, hint| Trouble { hub: hub.name.clone(), reason, hint };
+            let problem = |what: &str| trouble(what.to_owned(), None);
             let proof = prove_openrc(engine, fleet, hub, sandbox, interrupt)
                 .await
-                .map_err(|unseen| (format!("hub {}: {}", hub.name, unseen.reason), unseen.hint))?;
+                .map_err(|unseen| trouble(unseen.reason, unseen.hint))?;
             if proof.held.is_none() || proof.held != file_id(path) {
                 return Err(problem("its sandbox does not hold the file that was written"));
             }
@@ -245,49 +262,54 @@ async fn prove(
     all_to_one(proofs).map(drop)
 }
 
-/// Takes from a file what lets others open it.
-pub fn close(path: &Path, mode: u32) -> Result<(), Failure> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(|error| Failure::failed(&files::Error::new("change the mode of", path, error)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::Validity;
+    use crate::plan::orphans::samples::{hub, project};
 
-/// Gives the file that sandboxes hold the text that is at the path, and then the path itself. `from` is the name that it has
-/// meanwhile; its old text goes into the backup.
-pub fn give_back(from: &Path, path: &Path) -> Result<(), Failure> {
-    let failed = |error: files::Error| Failure::failed(&error);
-    let (new, old) = (content::text(path)?, content::text(from)?);
-    let mode = std::fs::metadata(path)
-        .map_err(|error| failed(files::Error::new("look at", path, error)))?
-        .permissions();
-    files::replace(&backup_of(path), old.bytes(), 0o600).map_err(failed)?;
-    files::write_in_place(from, new.bytes()).map_err(failed)?;
-    let move_it = || {
-        std::fs::set_permissions(from, mode)?;
-        std::fs::rename(from, path)
-    };
-    move_it().map_err(|error| {
-        let mut failure = failed(files::Error::new("rename to the openrc's name", from, error));
-        // The sandboxes have the new text now, which is what was wanted; the next --fix goes on from here.
-        failure.problems.push(format!("{} has the new content all the same", from.display()));
-        failure
-    })
-}
-
-/// Stops a sandbox and starts it, so that it holds what is at the openrc's path.
-pub async fn restart(place: Place<'_>, hub: &Hub, sandbox: &Sandbox) -> Result<(), Failure> {
-    let Place { engine, fleet, interrupt } = place;
-    let _hold = interrupt.hold();
-    for path in [&hub.openrc, &hub.ssh.key] {
-        // The engine would refuse to start it, and there would be none.
-        if !path.is_file() {
-            return Err(Failure {
-                exit: Exit::Failed,
-                problems: vec![format!("there is no {}", path.display())],
-                hint: None,
-            });
-        }
+    fn login(name: &str) -> Login {
+        Login { project: project(name), valid: Validity::NoEnd }
     }
-    engine.stop(&sandbox.id).await?;
-    engine.start(&sandbox.id).await?;
-    wait_for_tunnel(engine, fleet, hub, &sandbox.id).await
+
+    fn trouble(name: &str, reason: &str) -> Trouble {
+        Trouble { hub: hub(name), reason: reason.to_owned(), hint: None }
+    }
+
+    #[test]
+    fn all_sandboxes_must_lead_to_one_project_and_each_reason_is_told_once_with_its_hubs() {
+        assert_eq!(
+            all_to_one(vec![Ok(login("alpha")), Ok(login("alpha"))]).unwrap().project,
+            project("alpha")
+        );
+        let failure = all_to_one(vec![Ok(login("alpha")), Ok(login("beta"))]).unwrap_err();
+        assert!(failure.to_string().contains("project alpha in one sandbox"), "{failure}");
+        let tries = vec![
+            Err(trouble("a", "refused")),
+            Ok(login("alpha")),
+            Err(trouble("b", "hangs")),
+            Err(trouble("c", "refused")),
+        ];
+        assert_eq!(all_to_one(tries).unwrap_err().problems, ["hubs a, c: refused", "hub b: hangs"]);
+        assert!(all_to_one(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_backup_is_beside_the_file() {
+        assert_eq!(backup_of(Path::new("/o/alpha.sh")), Path::new("/o/alpha.sh.fleet-backup"));
+    }
+
+    #[test]
+    fn a_file_that_was_changed_meanwhile_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("alpha.sh");
+        files::replace(&path, b"export A=1\n", 0o600).unwrap();
+        let digest = Script::new(b"export A=1\n".to_vec()).digest();
+        let target = |digest| Target { path: &path, digest, holders: Vec::new() };
+        assert_eq!(look_once_more(&target(Some(&digest))).unwrap().bytes(), b"export A=1\n");
+        files::write_in_place(&path, b"export A=2\n").unwrap();
+        let failure = look_once_more(&target(Some(&digest))).unwrap_err();
+        assert!(failure.to_string().contains("meanwhile: nothing was changed"), "{failure}");
+        assert!(look_once_more(&target(None)).is_err());
+    }
 }

@@ -30,6 +30,6 @@ enum Action {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     match &args.action {
         Action::Set(args) => Box::pin(set::run(args, context)).await,
-        Action::Check(args) => check::run(args, context).await,
+        Action::Check(args) => Box::pin(check::run(args, context)).await,
     }
 }

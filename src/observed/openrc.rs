@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Answer, Project, SandboxState, Unseen};
 use crate::hub::HubName;
@@ -75,17 +75,12 @@ pub struct OpenrcMount {
     /// The hub.
     pub hub: HubName,
     /// Its sandbox's state; `None` where it has none.
-    #[serde(serialize_with = "as_word")]
     pub state: Option<SandboxState>,
     /// Whether the sandbox holds another file than the one at the path now.
     pub stale: Answer<bool>,
     /// The file that the sandbox holds.
     #[serde(skip)]
     pub held: Option<FileId>,
-}
-
-fn as_word<S: Serializer>(state: &Option<SandboxState>, to: S) -> Result<S::Ok, S::Error> {
-    state.map(SandboxState::as_str).serialize(to)
 }
 
 /// One openrc file with everything that was seen of it.
@@ -96,6 +91,7 @@ pub struct OpenrcFile {
     /// The hubs that use it, in the order of `fleet.toml`.
     pub hubs: Vec<OpenrcMount>,
     /// Its permissions; `None` where there is no such file.
+    #[serde(skip)]
     pub mode: Option<u32>,
     /// The file at the path.
     #[serde(skip)]

@@ -118,16 +118,23 @@ pub fn judge(file: &OpenrcFile, now: Timestamp, within: SignedDuration) -> Judge
 }
 
 fn sandboxes(file: &OpenrcFile, judged: &mut Judgement) {
+    let stale: Vec<&str> = file
+        .hubs
+        .iter()
+        .filter(|mount| mount.stale.seen() == Some(&true))
+        .map(|mount| mount.hub.as_str())
+        .collect();
+    if let Some(first) = stale.first() {
+        let (whose, hubs) = (stale.join(", "), stale.join(" "));
+        let what = format!(
+            "the sandboxes of {whose} hold another file than the one at the path now, because something has put a new file in \
+             its place, and go on with the old credentials"
+        );
+        let hint = format!("fleet openrc check {hubs} --fix; from now on: fleet openrc set {first} NEW.sh");
+        judged.add(Flaw::Stale, Finding::error(what, hint));
+    }
     for mount in &file.hubs {
         let hub = &mount.hub;
-        if mount.stale.seen() == Some(&true) {
-            let what = format!(
-                "hub {hub}: its sandbox holds another file than the one at the path now, because something has put a new file \
-                 in its place, and goes on with the old credentials"
-            );
-            let hint = format!("fleet openrc check {hub} --fix; from now on: fleet openrc set {hub} NEW.sh");
-            judged.add(Flaw::Stale, Finding::error(what, hint));
-        }
         // Where nobody could try it, that has been told. A sandbox that is stopped gets the file when it is started.
         let runs = mount.state == Some(SandboxState::Running);
         if let (true, Some(unseen), None) = (runs, mount.stale.unseen(), file.unseen()) {

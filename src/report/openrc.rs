@@ -20,7 +20,7 @@ pub fn table(judged: &[(OpenrcFile, Judgement)]) -> String {
             file.project().map_or_else(dash, |project| project.name.clone()),
             file.kind.map_or_else(dash, |kind| kind.to_string()),
             valid(file),
-            file.mode.map_or_else(dash, |mode| format!("{mode:04o}")),
+            mode(file).unwrap_or_else(dash),
             judgement.word(),
         ]);
     }
@@ -34,6 +34,11 @@ fn valid(file: &OpenrcFile) -> String {
         Some(Validity::NoEnd) => "no end".to_owned(),
         Some(Validity::Unknown) | None => "-".to_owned(),
     }
+}
+
+/// As `chmod` takes it.
+fn mode(file: &OpenrcFile) -> Option<String> {
+    file.mode.map(|mode| format!("{mode:04o}"))
 }
 
 /// What is wrong, each with what to do.
@@ -54,6 +59,7 @@ pub fn findings(judged: &[(OpenrcFile, Judgement)]) -> String {
 struct Entry<'a> {
     #[serde(flatten)]
     file: &'a OpenrcFile,
+    mode: Option<String>,
     /// Where it leads, or led.
     project: Option<&'a Project>,
     #[serde(flatten)]
@@ -64,6 +70,6 @@ struct Entry<'a> {
 pub fn document(judged: &[(OpenrcFile, Judgement)]) -> impl Serialize {
     judged
         .iter()
-        .map(|(file, judgement)| Entry { file, project: file.project(), judgement })
+        .map(|(file, judgement)| Entry { file, mode: mode(file), project: file.project(), judgement })
         .collect::<Vec<_>>()
 }

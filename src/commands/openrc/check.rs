@@ -69,7 +69,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     if args.fix {
         let mending = Mending { context, engine: &engine, fleet: &fleet, sandboxes: &sandboxes };
         for (look, users) in looks.iter_mut().zip(&files) {
-            if !mending.mend(look, users).await? {
+            if !Box::pin(mending.mend(look, users)).await? {
                 continue;
             }
             let again = look_at_openrc_file(&engine, &fleet, &sandboxes, users, &context.interrupt);
@@ -111,7 +111,7 @@ impl Mending<'_> {
         let mut work = BTreeMap::new();
         for mount in file.hubs.iter().filter(|mount| mount.stale.seen() == Some(&true)) {
             if let Some(sandbox) = sandboxes.of(&mount.hub) {
-                let seen = context.unless_interrupted(engine.processes(&sandbox.id)).await?;
+                let seen = context.unless_interrupted(Box::pin(engine.processes(&sandbox.id))).await?;
                 work.insert(mount.hub.clone(), seen.ok().map(|processes| at_work(&processes)));
             }
         }

@@ -18,7 +18,7 @@ use crate::secret::Script;
 use crate::systems::docker::Engine;
 
 /// How long fleet waits for the whole of what is piped into it: a person may have to unlock a password store first.
-const INPUT: Duration = Duration::from_secs(120);
+const INPUT: Duration = Duration::from_mins(2);
 
 /// Give a hub, or all hubs of a project, new credentials
 ///
@@ -217,7 +217,9 @@ fn no_project(looks: &[OpenrcFile], wanted: &str, why: NoProject) -> Failure {
 
 /// Tells what came of one file. Whether every sandbox that runs has it.
 fn told(look: &OpenrcFile, replaced: &Replaced, login: &Login) -> bool {
-    let (path, hubs) = (look.file.display(), look.hub_names());
+    let path = look.file.display();
+    let have = look.hubs.iter().filter(|mount| mount.stale.seen() != Some(&true));
+    let hubs = have.map(|mount| mount.hub.as_str()).collect::<Vec<_>>().join(", ");
     let valid = match login.valid {
         Validity::NoEnd => "without end".to_owned(),
         Validity::Until(at) => format!("valid until {at:.0}"),

@@ -106,12 +106,13 @@ fn what_does_not_work_is_told_with_what_to_do() {
 }
 
 #[test]
-fn each_stale_sandbox_is_told_and_the_state_says_it_once() {
+fn stale_sandboxes_are_told_at_once() {
     let file = stale(vec![mount("ou23s", OLD), mount("mvu23s", AT_PATH), mount("fsu-s23", OLD)]);
     let judged = judge(&file, now(), WITHIN);
     assert_eq!((judged.state.clone(), judged.works()), (vec![Flaw::Stale], false));
-    assert_eq!(judged.findings.len(), 2);
-    assert!(judged.findings[1].hint.as_deref().unwrap().contains("fleet openrc check fsu-s23 --fix"));
+    assert_eq!(judged.findings.len(), 1);
+    assert!(judged.findings[0].what.starts_with("the sandboxes of ou23s, fsu-s23 hold another file"));
+    assert!(judged.findings[0].hint.as_deref().unwrap().contains("fleet openrc check ou23s fsu-s23 --fix"));
 }
 
 #[test]
