@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::diagnose::{Finding, works};
 use crate::observed::{OpenrcFile, Project, SandboxState, Validity};
 
-pub use mend::{AtWork, Mend, at_work, mends};
+pub use mend::{AtWork, Mend, at_work, mends, wants_mending};
 
 /// One thing that an openrc file is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -126,9 +126,13 @@ fn sandboxes(file: &OpenrcFile, judged: &mut Judgement) {
         .collect();
     if let Some(first) = stale.first() {
         let (whose, hubs) = (stale.join(", "), stale.join(" "));
+        let (noun, hold, go) = match stale.len() {
+            1 => ("sandbox", "holds", "goes"),
+            _ => ("sandboxes", "hold", "go"),
+        };
         let what = format!(
-            "the sandboxes of {whose} hold another file than the one at the path now, because something has put a new file in \
-             its place, and go on with the old credentials"
+            "the {noun} of {whose} {hold} another file than the one at the path now, because something has put a new file in \
+             its place, and {go} on with the old credentials"
         );
         let hint = format!("fleet openrc check {hubs} --fix; from now on: fleet openrc set {first} NEW.sh");
         judged.add(Flaw::Stale, Finding::error(what, hint));

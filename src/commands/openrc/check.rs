@@ -17,7 +17,7 @@ use crate::files;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observe::{Sandboxes, file_id, files_of, look_at_openrc_file, look_at_openrc_files};
 use crate::observed::{FileId, OpenrcFile};
-use crate::plan::openrc::{Judgement, Mend, at_work, judge, mends};
+use crate::plan::openrc::{Judgement, Mend, at_work, judge, mends, wants_mending};
 use crate::report::{self, Progress};
 use crate::sandbox::Owner;
 use crate::systems::docker::Engine;
@@ -105,6 +105,9 @@ impl Mending<'_> {
     /// Mends one file. Whether anything was done.
     async fn mend(&self, file: &OpenrcFile, users: &[&Hub]) -> Result<bool, Failure> {
         let Self { context, engine, fleet, sandboxes } = self;
+        if !wants_mending(file) {
+            return Ok(false);
+        }
         // Nobody else changes the file or makes its sandboxes meanwhile.
         let _alone: Vec<_> =
             users.iter().map(|hub| config::lock_hub(fleet, &hub.name)).collect::<Result<_, _>>()?;

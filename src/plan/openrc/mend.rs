@@ -60,6 +60,12 @@ pub fn at_work(processes: &Processes) -> Vec<String> {
     others
 }
 
+/// Whether there is anything that [`mends`] could be about.
+pub fn wants_mending(file: &OpenrcFile) -> bool {
+    let is_stale = file.hubs.iter().any(|mount| mount.stale.seen() == Some(&true));
+    file.mode.is_some_and(|mode| is_stale || mode & 0o077 != 0)
+}
+
 /// What mends a file. `beside` has the other names of files in its directory; `owner` is whose file it is, and `users` who
 /// each sandbox runs as; `work` says who is at work in the sandboxes that hold another file.
 pub fn mends(

@@ -112,6 +112,8 @@ fn stale_sandboxes_are_told_at_once() {
     assert_eq!((judged.state.clone(), judged.works()), (vec![Flaw::Stale], false));
     assert_eq!(judged.findings.len(), 1);
     assert!(judged.findings[0].what.starts_with("the sandboxes of ou23s, fsu-s23 hold another file"));
+    let one = judge(&stale(vec![mount("ou23s", OLD)]), now(), WITHIN);
+    assert!(one.findings[0].what.starts_with("the sandbox of ou23s holds another file"));
     assert!(judged.findings[0].hint.as_deref().unwrap().contains("fleet openrc check ou23s fsu-s23 --fix"));
 }
 
@@ -214,6 +216,10 @@ fn left(mends: &[Mend]) -> Vec<Option<&HubName>> {
 
 #[test]
 fn a_file_that_is_well_needs_nothing() {
+    assert!(!wants_mending(&good()));
+    assert!(wants_mending(&stale(vec![mount("ou23s", OLD)])));
+    assert!(wants_mending(&OpenrcFile { mode: Some(0o640), ..good() }));
+    assert!(!wants_mending(&OpenrcFile { mode: None, ..stale(vec![mount("ou23s", OLD)]) }));
     assert_eq!(mended(&good(), &[(OLD, "/o/alpha.sh~")], &[]), []);
 }
 
