@@ -36,6 +36,7 @@ pub enum Command {
     Exec(commands::exec::Args),
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
+    Openrc(commands::openrc::Args),
     Orphans(commands::orphans::Args),
     Journal(commands::journal::Args),
     Rm(commands::rm::Args),

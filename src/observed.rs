@@ -1,6 +1,8 @@
 //! What fleet saw, in its own types: the clients in [`crate::systems`] return them, [`crate::observe`] gathers them,
 //! and [`crate::plan`] judges them. Nothing here asks anything or decides anything.
 
+mod openrc;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::hub::HubName;
 use crate::sandbox::Part;
+
+pub use openrc::{CredentialKind, FileId, Login, OpenrcFile, OpenrcMount, Process, Processes, Validity};
 
 /// An `OpenStack` project, known by what its token says and never by a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,7 +3,35 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::{Digest as _, Sha256};
+
+/// An openrc's text. `Debug` shows nothing of it.
+#[derive(Debug, Clone)]
+pub struct Script {
+    bytes: SecretSlice<u8>,
+}
+
+impl Script {
+    /// That text.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into() }
+    }
+
+    /// The text itself.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.expose_secret()
+    }
+
+    /// Its SHA-256, as `sha256sum` writes it: two texts are compared by it where one is in a sandbox. It is never shown.
+    pub fn digest(&self) -> String {
+        use std::fmt::Write as _;
+        Sha256::digest(self.bytes()).iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
 
 /// The `OS_*` variables that sourcing an openrc leaves. `Debug` shows names alone.
 #[derive(Clone, Default)]

@@ -3,5 +3,6 @@
 pub mod create;
 pub mod delete;
 pub mod mark;
+pub mod openrc;
 pub mod reconcile;
 pub mod world;

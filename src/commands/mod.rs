@@ -8,6 +8,7 @@ pub mod exec;
 pub mod journal;
 pub mod list;
 pub mod new;
+pub mod openrc;
 pub mod orphans;
 pub mod pvc;
 pub mod rm;

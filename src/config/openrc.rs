@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::exit::{Exit, Failure};
+use crate::secret::Script;
 
 use super::shell::{self, Command};
 
-/// An openrc has a kilobyte or two.
-const MOST_BYTES: u64 = 1 << 20;
+/// The most that is read of one. An openrc has a kilobyte or two.
+pub const MOST_BYTES: u64 = 1 << 20;
 
 /// Why a file cannot be a hub's openrc: all that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +144,28 @@ pub fn check(path: &Path) -> Result<Vec<Warning>, Error> {
     let mode = metadata.mode() & 0o777;
     let open = mode & 0o077 != 0;
     Ok(open.then(|| Warning::OthersCanRead { path: path.to_owned(), mode }).into_iter().collect())
+}
+
+/// The text that somebody wants to be a hub's openrc, if nothing is plainly wrong with it.
+pub fn load(path: &Path) -> Result<Script, Error> {
+    let (_, bytes) =
+        read(path).map_err(|problem| Error { path: path.to_owned(), problems: vec![problem] })?;
+    check_text(path, bytes)
+}
+
+/// The same for a text that came from elsewhere; `name` is what it is called.
+pub fn check_text(name: &Path, bytes: Vec<u8>) -> Result<Script, Error> {
+    let problems = look(&bytes);
+    if problems.is_empty() { Ok(Script::new(bytes)) } else { Err(Error { path: name.to_owned(), problems }) }
+}
+
+/// The text of an openrc that is in use, whatever is wrong with it.
+pub fn text(path: &Path) -> Result<Script, Error> {
+    match read(path) {
+        Ok((_, bytes)) if bytes.len() as u64 <= MOST_BYTES => Ok(Script::new(bytes)),
+        Ok(_) => Err(Error { path: path.to_owned(), problems: vec![Problem::TooLarge] }),
+        Err(problem) => Err(Error { path: path.to_owned(), problems: vec![problem] }),
+    }
 }
 
 fn read(path: &Path) -> Result<(Metadata, Vec<u8>), Problem> {

@@ -6,4 +6,4 @@ mod one;
 
 pub use across::{Event, Outcome, across};
 pub use lines::{LONGEST_LINE, Lines};
-pub use one::{Captured, End, Stream, capture, end, run, run_mark};
+pub use one::{Captured, End, Stream, capture, capture_fed, end, run, run_mark};

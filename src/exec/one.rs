@@ -1,10 +1,12 @@
 //! One command in one sandbox, under a time limit, with nothing of it left running when it is stopped.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use crate::exit::chain;
@@ -77,19 +79,30 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
+    let argv = std::iter::once(paths::RUN.to_owned()).chain(argv.iter().cloned()).collect();
+    run_fed(engine, sandbox, argv, None, limit, stop, output).await
+}
+
+/// The same with nothing sourced, and with something to read for the command.
+async fn run_fed(
+    engine: &Engine,
+    sandbox: &str,
+    argv: Vec<String>,
+    input: Option<&[u8]>,
+    limit: Option<Duration>,
+    stop: impl Future<Output = ()>,
+    output: impl AsyncFnMut(Stream, Bytes),
+) -> End {
     let mark = run_mark();
-    let spec = ExecSpec {
-        argv: std::iter::once(paths::RUN.to_owned()).chain(argv.iter().cloned()).collect(),
-        env: vec![mark.clone()],
-        ..Default::default()
-    };
+    let spec = ExecSpec { argv, env: vec![mark.clone()], stdin: input.is_some(), ..Default::default() };
     let starting = engine.exec(sandbox, &spec);
     tokio::pin!(starting);
     let (mut exec, mut over) = (None, false);
     let following = async {
-        let running = starting.as_mut().await?;
+        let mut running = starting.as_mut().await?;
         exec = Some(running.id.clone());
-        follow(engine, running, output).await
+        let to = std::mem::replace(&mut running.input, Box::pin(tokio::io::sink()));
+        tokio::join!(follow(engine, running, output), feed(to, input)).0
     };
     let stopped = tokio::select! {
         end = following => match end {
@@ -142,6 +155,19 @@ async fn deadline(limit: Option<Duration>) {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
     }
+}
+
+/// Writes a command's input and ends it. A command that does not read all of it says so by its own end.
+async fn feed(
+    mut to: Pin<Box<dyn AsyncWrite + Send>>,
+    input: Option<&[u8]>,
+) -> Pin<Box<dyn AsyncWrite + Send>> {
+    if let Some(input) = input
+        && to.write_all(input).await.is_ok()
+    {
+        let _ = to.shutdown().await;
+    }
+    to
 }
 
 async fn follow(
@@ -202,11 +228,35 @@ pub async fn capture(
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Captured {
-    let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+    let argv = std::iter::once(paths::RUN).chain(argv.iter().copied()).map(str::to_owned).collect();
+    keep(engine, sandbox, argv, None, limit, interrupt).await
+}
+
+/// The same with nothing sourced, and with something to read for the command, which nobody else gets to see.
+pub async fn capture_fed(
+    engine: &Engine,
+    sandbox: &str,
+    argv: &[&str],
+    input: &[u8],
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> Captured {
+    let argv = argv.iter().map(|&word| word.to_owned()).collect();
+    keep(engine, sandbox, argv, Some(input), limit, interrupt).await
+}
+
+async fn keep(
+    engine: &Engine,
+    sandbox: &str,
+    argv: Vec<String>,
+    input: Option<&[u8]>,
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> Captured {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let began = Instant::now();
     let _hold = interrupt.hold();
-    let end = run(engine, sandbox, &argv, Some(limit), interrupt.asked(), async |stream, bytes| {
+    let end = run_fed(engine, sandbox, argv, input, Some(limit), interrupt.asked(), async |stream, bytes| {
         let kept = match stream {
             Stream::Stdout => &mut stdout,
             Stream::Stderr => &mut stderr,

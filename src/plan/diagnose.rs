@@ -68,7 +68,7 @@ pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) ->
             let days = left.as_hours() / 24;
             findings.push(Finding::warning(
                 format!("its credentials expire in {days} days, on {expires:.0}"),
-                "make a new application credential, and write it into the openrc in place (`cat new.sh > openrc.sh`)",
+                format!("make a new application credential, then: fleet openrc set {hub} NEW.sh"),
             ));
         }
     }
@@ -132,8 +132,8 @@ fn openrc(look: &HubLook, findings: &mut Vec<Finding>) {
         findings.push(Finding::error(
             "its openrc is stale: the sandbox holds another file than the one at the path now, because something has put a \
              new file in its place",
-            format!("restart the sandbox (`docker restart` its container) so that hub {} gets the new one; from now on \
-                     write such files in place", look.hub),
+            format!("fleet openrc check {hub} --fix, or restart the sandbox (`docker restart` its container) so that it gets the \
+                     new one; from now on write such files in place (fleet openrc set {hub} NEW.sh)", hub = look.hub),
         ));
     }
 }

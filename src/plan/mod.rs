@@ -2,6 +2,7 @@
 
 pub mod brake;
 pub mod diagnose;
+pub mod openrc;
 pub mod orphans;
 pub mod reconcile;
 pub mod saved;

@@ -3,6 +3,7 @@
 mod failure;
 pub mod journal;
 pub mod marks;
+pub mod openrc;
 pub mod orphans;
 mod prefix;
 mod progress;

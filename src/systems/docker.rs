@@ -1,6 +1,7 @@
 //! Docker engines: sandboxes, and commands in them. The only importer of `bollard`.
 
 mod old;
+mod processes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

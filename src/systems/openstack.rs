@@ -43,7 +43,7 @@ use serde_json::json;
 
 use crate::clock;
 use crate::confirm::Confirmed;
-use crate::observed::{Project, ProjectKey, Server, Snapshot, Volume};
+use crate::observed::{CredentialKind, Project, ProjectKey, Server, Snapshot, Validity, Volume};
 use crate::secret::OpenrcEnv;
 
 pub use self::error::{Cause, Error, Nature};
@@ -123,6 +123,11 @@ impl Cloud {
         })
     }
 
+    /// What it logs in with.
+    pub fn kind(&self) -> CredentialKind {
+        self.settings.kind
+    }
+
     /// The project that the token is for.
     pub fn project(&self) -> &Project {
         &self.project
@@ -136,6 +141,27 @@ impl Cloud {
     /// When the application credential expires; `None` where it never does, where the openrc has none, or where the
     /// cloud's policy does not let a user see it.
     pub async fn credential_expires_at(&self) -> Result<Option<Timestamp>, Error> {
+        match self.credential().await? {
+            Some(Validity::Until(at)) => Ok(Some(at)),
+            _ => Ok(None),
+        }
+    }
+
+    /// How long the credentials are valid, whatever they are.
+    pub async fn valid(&self) -> Result<Validity, Error> {
+        let session = self.session();
+        Ok(match (self.settings.kind, session.token.password_expires_at) {
+            (CredentialKind::ApplicationCredential, _) => {
+                self.credential().await?.unwrap_or(Validity::Unknown)
+            }
+            (CredentialKind::Token, _) => Validity::Until(session.token.expires_at),
+            (CredentialKind::Password, Some(at)) => Validity::Until(at),
+            (CredentialKind::Password, None) => Validity::NoEnd,
+        })
+    }
+
+    /// How long the application credential is valid; `None` where the openrc has none.
+    async fn credential(&self) -> Result<Option<Validity>, Error> {
         let session = self.session();
         let Some(credential) = &session.token.credential else { return Ok(None) };
         let fail = |cause: Cause| Error::Credential { host: self.settings.host(), source: self.scrub(cause) };
@@ -148,8 +174,12 @@ impl Cloud {
         let keystone = keystone(&self.settings, self.limit).map_err(fail)?;
         let response = ask(&keystone, request, self.limit).await.map_err(fail)?;
         match response.status() {
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => Ok(None),
-            _ => wire::credential_expiry(&body(response).map_err(fail)?).map_err(fail),
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => {
+                Ok(Some(Validity::Unknown))
+            }
+            _ => wire::credential_expiry(&body(response).map_err(fail)?)
+                .map(|at| Some(at.map_or(Validity::NoEnd, Validity::Until)))
+                .map_err(fail),
         }
     }
 
@@ -374,6 +404,18 @@ impl Cloud {
     fn scrub(&self, cause: Cause) -> Cause {
         cause.scrubbed(&self.env)
     }
+}
+
+/// What credentials are, and the project that they lead to as far as that is known without asking: a token of the same
+/// application credential has been kept, however old, or a password's openrc names it.
+pub fn known_of(env: &OpenrcEnv, tokens: &Tokens) -> (Option<CredentialKind>, Option<Project>) {
+    let Ok(settings) = Settings::new(env) else { return (None, None) };
+    let remembered = tokens.remembered(&settings).map(|token| token.project(&settings));
+    let named = || {
+        openrc::named_project(env, &settings)
+            .map(|(id, name)| Project { key: project_key(&settings, &id), name })
+    };
+    (Some(settings.kind), remembered.or_else(named))
 }
 
 /// A client of the SDK that writes nothing to disk, reads no file of its own, and never logs in by itself.

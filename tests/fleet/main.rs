@@ -17,6 +17,7 @@ mod exec;
 mod interrupt;
 mod list;
 mod new;
+mod openrc;
 mod orphans_blocked;
 mod orphans_confirm;
 mod orphans_delete;

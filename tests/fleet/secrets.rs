@@ -130,15 +130,25 @@ fn no_secret_gets_into_outputs_logs_labels_process_lists_or_files() {
                     run(&[command, "--format", "json"]);
                 }
                 run(&["orphans", "--delete"]);
+                for format in ["table", "json"] {
+                    run(&["openrc", "check", "--format", format]);
+                }
+                for file in ["openrc-alpha.sh", "openrc-beta.sh", "openrc-wrong.sh", "openrc-expired.sh"] {
+                    run(&["openrc", "set", "ou23s", &fleet.path(file).display().to_string()]);
+                }
                 run(&["exec", "--all", "openstack", "token", "issue", "-f", "value", "-c", "project_id"]);
                 run(&["exec", "--all", "--format", "json", "kubectl", "get", "nodes"]);
                 run(&["shell", "ou23s"]);
                 run(&["rm", "ou23s", "--purge"]);
             };
-            looks();
-            // Wrong in every way.
             let good = fleet.read("openrc-alpha.sh");
             let real = after(&good, "OS_APPLICATION_CREDENTIAL_SECRET=");
+            fleet.write("openrc-wrong.sh", &good.replace(&real, wrong));
+            fleet.write("openrc-again.sh", &format!("{good}\n# another line\n"));
+            looks();
+            let again = fleet.path("openrc-again.sh").display().to_string();
+            assert_eq!(run(&["openrc", "set", "ou23s", &again]), 0);
+            // Wrong in every way.
             fleet.write_in_place("openrc-alpha.sh", &good.replace(&real, wrong));
             looks();
             assert_eq!(new("mvu23s", "alpha"), 1);

@@ -59,14 +59,18 @@ impl Tokens {
 
     /// The answer to the same login, if its token still lives for a while.
     pub(super) fn find(&self, settings: &Settings, now: Timestamp) -> Option<Token> {
+        self.remembered(settings).filter(|token| token.expires_at.duration_since(now) > MARGIN)
+    }
+
+    /// The answer to the same login, however old.
+    pub(super) fn remembered(&self, settings: &Settings) -> Option<Token> {
         let (path, digest) = self.place(settings)?;
         let kept: Kept = serde_json::from_slice(&read(&path)?).ok()?;
         if kept.digest != digest {
             return None;
         }
         let subject = HeaderValue::from_str(&kept.token).ok()?;
-        let token = Token::read(Some(&subject), kept.answer.get().as_bytes()).ok()?;
-        (token.expires_at.duration_since(now) > MARGIN).then_some(token)
+        Token::read(Some(&subject), kept.answer.get().as_bytes()).ok()
     }
 
     /// Keeps an answer. Where that does not work, the next run logs in again.

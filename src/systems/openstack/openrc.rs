@@ -1,7 +1,6 @@
 //! From the variables of an openrc to what Keystone is asked for. Nothing else is read: no `clouds.yaml`, and not the
 //! environment that fleet itself runs in.
 
-use std::fmt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -10,26 +9,7 @@ use crate::secret::OpenrcEnv;
 
 use super::error::Error;
 
-/// What is used to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// An application credential.
-    ApplicationCredential,
-    /// A user's password.
-    Password,
-    /// A token that somebody made.
-    Token,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ApplicationCredential => "application credential",
-            Self::Password => "user name and password",
-            Self::Token => "token",
-        })
-    }
-}
+pub(super) use crate::observed::CredentialKind as Kind;
 
 impl Kind {
     /// What to do when Keystone refuses it.
@@ -151,6 +131,17 @@ fn kind(env: &OpenrcEnv) -> Result<Kind, Error> {
         None if env.get("OS_TOKEN").is_some() => Ok(Kind::Token),
         None => Ok(Kind::Password),
     }
+}
+
+/// The project that a login asks for, where the openrc names it by its id. An application credential has one of its own,
+/// whatever else its openrc says.
+pub(super) fn named_project(env: &OpenrcEnv, settings: &Settings) -> Option<(String, String)> {
+    if settings.kind == Kind::ApplicationCredential {
+        return None;
+    }
+    let id = env.get("OS_PROJECT_ID").or_else(|| env.get("OS_TENANT_ID"))?;
+    let name = env.get("OS_PROJECT_NAME").or_else(|| env.get("OS_TENANT_NAME")).unwrap_or(id);
+    Some((id.to_owned(), name.to_owned()))
 }
 
 fn application_credential(env: &OpenrcEnv) -> Result<Value, Error> {

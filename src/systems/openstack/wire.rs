@@ -31,6 +31,8 @@ pub(super) struct Token {
     pub(super) user: String,
     pub(super) credential: Option<String>,
     pub(super) expires_at: Timestamp,
+    /// When the user's password has to be changed; `None` where it never has to, and where it is a time that cannot be read.
+    pub(super) password_expires_at: Option<Timestamp>,
     project_id: String,
     project_name: String,
     catalog: Vec<Service>,
@@ -44,11 +46,18 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct TokenBody {
     expires_at: Timestamp,
-    user: WithId,
+    user: User,
     project: Option<IdAndName>,
     application_credential: Option<WithId>,
     #[serde(default)]
     catalog: Vec<Service>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: String,
+    #[serde(default)]
+    password_expires_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +99,7 @@ impl Token {
             .ok_or_else(|| Cause::Answer("the token is for no project".to_owned()))?;
         Ok(Self {
             secret: SecretString::from(secret),
+            password_expires_at: token.user.password_expires_at.as_deref().and_then(time),
             user: token.user.id,
             credential: token.application_credential.map(|credential| credential.id),
             expires_at: token.expires_at,

@@ -1,11 +1,12 @@
 //! Cinder by hand, for what tests make, change and look at beside fleet.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{eventually, world};
+use super::world::{eventually, sh, world};
 
 /// A project's Cinder, with a token.
 pub struct Cinder {
@@ -50,6 +51,59 @@ fn curl(method: &str, url: &str, token: Option<&str>, body: Option<&Value>) -> (
     (status.trim().parse().unwrap_or(0), body.to_owned(), headers)
 }
 
+/// An openrc with a new application credential, as a project's operator makes one in Horizon. Keystone takes an end in whole
+/// seconds.
+pub fn new_openrc(project: &str, ends_in: Option<Duration>) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let operator = format!("{project}-operator");
+    let domain = json!({ "id": "default" });
+    let auth = json!({ "auth": {
+        "identity": { "methods": ["password"], "password": {
+            "user": { "name": operator, "password": operator, "domain": domain },
+        } },
+        "scope": { "project": { "name": project, "domain": domain } },
+    } });
+    let keystone = world().cloud.auth_url.trim_end_matches('/');
+    let (status, body, headers) = curl("POST", &format!("{keystone}/auth/tokens"), None, Some(&auth));
+    assert_eq!(status, 201, "{body}");
+    let token = token_in(&headers);
+    let answer: Value = serde_json::from_str(&body).expect("JSON");
+    let user = answer["token"]["user"]["id"].as_str().expect("a user");
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut credential = json!({
+        "name": format!("test-{}-{number}", std::process::id()),
+        "secret": format!("test-secret-{}-{number}-{}", std::process::id(), token.len()),
+    });
+    if let Some(ends_in) = ends_in {
+        let end = sh("date", &["-u", "-d", &format!("+{} seconds", ends_in.as_secs()), "+%Y-%m-%dT%H:%M:%S"]);
+        credential["expires_at"] = json!(end);
+    }
+    let url = format!("{keystone}/users/{user}/application_credentials");
+    let asked = json!({ "application_credential": credential });
+    let (status, body, _) = curl("POST", &url, Some(&token), Some(&asked));
+    assert_eq!(status, 201, "{body}");
+    let made: Value = serde_json::from_str(&body).expect("JSON");
+    let id = made["application_credential"]["id"].as_str().expect("an id");
+    let secret = credential["secret"].as_str().expect("a secret");
+    let text = std::fs::read_to_string(world().openrc(project)).expect("openrc");
+    let lines = text.lines().map(|line| match line.split_once('=') {
+        Some((name, _)) if name.ends_with("OS_APPLICATION_CREDENTIAL_ID") => format!("{name}=\"{id}\"\n"),
+        Some((name, _)) if name.ends_with("OS_APPLICATION_CREDENTIAL_SECRET") => {
+            format!("{name}=\"{secret}\"\n")
+        }
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+fn token_in(headers: &str) -> String {
+    let token = headers.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
+    });
+    token.expect("a token")
+}
+
 impl Cinder {
     /// With the application credential of a project: `alpha` or `beta`.
     pub fn of(project: &str) -> Self {
@@ -63,13 +117,7 @@ impl Cinder {
         let url = format!("{}/auth/tokens", world().cloud.auth_url.trim_end_matches('/'));
         let (status, body, headers) = curl("POST", &url, None, Some(&auth));
         assert_eq!(status, 201, "{body}");
-        let token = headers
-            .lines()
-            .find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
-            })
-            .expect("a token");
+        let token = token_in(&headers);
         let body: Value = serde_json::from_str(&body).expect("JSON");
         let catalog = body["token"]["catalog"].as_array().expect("a catalog").clone();
         let url = catalog
