@@ -317,7 +317,7 @@ fn what_was_put_off_and_is_kept_in_the_end_was_kept() {
     let mut faults = vec![None; 50];
     faults[4] = Some(Fault::PutOff);
     let changes = vec![(Duration::from_millis(100), 0, Change::Kept)];
-    let ran = run(Script { faults, changes, ..quiet(1) }, 1);
+    let ran = run(Script { changes, faults, ..quiet(1) }, 1);
     assert!(matches!(ran.outcomes[0], Outcome::Kept { .. }), "{:?}", ran.outcomes);
 }
 
@@ -362,9 +362,9 @@ fn what_became_of_a_deletion_is_found_out_by_id() {
 #[test]
 fn a_look_may_be_acted_on_up_to_its_age_and_no_longer() {
     for (more, looks) in [(0, 1), (2, 2)] {
-        // PVs, then the volume and its snapshots at once; the deletion is sent when those are there.
-        let mut latencies = vec![Duration::from_millis(20); 20];
-        latencies[1] = STALE_AFTER - Duration::from_millis(20) + Duration::from_millis(more);
+        // The PVs take all of it.
+        let mut latencies = vec![Duration::ZERO; 20];
+        latencies[1] = STALE_AFTER + Duration::from_millis(more);
         let ran = run(Script { latencies, ..quiet(1) }, 1);
         assert_eq!(ran.outcomes, [Outcome::Deleted]);
         assert_eq!(ran.count(&Call::Volumes), looks, "{more} ms");
@@ -387,7 +387,7 @@ fn a_volume_that_is_gone_when_a_deletion_that_was_put_off_is_sent_again_was_dele
     latencies[6] = Duration::from_secs(10);
     let gone_at = Duration::from_secs(4);
     let changes = vec![(gone_at, 0, Change::Gone)];
-    let ran = run(Script { faults, latencies, changes, ..quiet(1) }, 1);
+    let ran = run(Script { changes, latencies, faults, ..quiet(1) }, 1);
     assert!(ran.deletes()[1].0 < gone_at);
     assert_eq!((ran.outcomes.as_slice(), ran.deletes().len()), (&[Outcome::Deleted][..], 2));
 }
