@@ -225,3 +225,26 @@ fn without_bound_claims(mut references: Vec<Reference<'_>>) -> Vec<Reference<'_>
     });
     references
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::orphans::samples::{claim, now, pv, view};
+
+    #[test]
+    fn what_was_looked_at_is_told_in_numbers() {
+        let mut view = view(vec![], vec![vec![pv(1), pv(2)], vec![pv(3)], vec![pv(4), pv(5), pv(6), pv(7)]]);
+        view.clusters[0].claims = vec![claim(1)];
+        view.clusters[1].claims = vec![claim(2), claim(3)];
+        view.clusters[2].claims = vec![claim(4)];
+        let index = Index::new(&view.clusters);
+        let all = References::new(&view.clusters, &index).looked_at();
+        assert_eq!(all, "none of 7 PVs and 4 claims in 3 hubs refers to it");
+        view.clusters[2].removed_at = Some(now());
+        let some = References::new(&view.clusters, &index).looked_at();
+        assert_eq!(
+            some,
+            "none of 3 PVs and 3 claims in 2 hubs refers to it, nor any of 4 PVs and 1 claim that 1 removed hub had"
+        );
+    }
+}

@@ -121,6 +121,9 @@ fn an_orphan_that_is_not_to_be_deleted_now_drops_out() {
     let (deletions, dropped) = chosen.only(&fresh, &[decided(volume(1))]);
     assert!(deletions.is_empty());
     assert_eq!(dropped[0].reason, "it is an orphan, but none that is to be deleted now");
+    // Where it changed as well, that is what is told.
+    let (_, dropped) = chosen.only(&fresh, &[decided(Volume { size_gib: 1, ..volume(1) })]);
+    assert!(dropped[0].reason.starts_with("its size"), "{}", dropped[0].reason);
 }
 
 #[test]
