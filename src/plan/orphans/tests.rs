@@ -277,6 +277,8 @@ fn a_volume_younger_than_the_minimum_age_is_young() {
 #[test]
 fn a_volume_of_unknown_age_or_from_the_future_is_young() {
     assert_eq!(class(Volume { created_at: None, ..volume(1) }, vec![]), Class::Young);
+    let just_now = verdict(&view(vec![Volume { created_at: Some(now()), ..volume(1) }], vec![vec![]]));
+    assert_eq!(just_now, (Class::Young, "it is younger than 24h".to_owned()));
     let future = now() + SignedDuration::from_hours(48);
     let (class, reason) =
         verdict(&view(vec![Volume { created_at: Some(future), ..volume(1) }], vec![vec![]]));

@@ -115,6 +115,23 @@ fn what_holds_says_what_was_looked_at() {
 }
 
 #[test]
+fn an_age_is_told_in_hours_and_from_two_days_on_in_days() {
+    let told = |hours| {
+        let view = view(vec![Volume { created_at: Some(hours_ago(hours)), ..volume(1) }], vec![vec![]]);
+        let rules = rules();
+        let why = why(&view, &rules, &volume_id(1));
+        let parts: Vec<&str> = why.volumes[0].parts.iter().map(|part| part.reason.as_str()).collect();
+        parts
+            .iter()
+            .find_map(|part| part.split(", ").find(|words| words.ends_with(" ago")).map(str::to_owned))
+    };
+    assert_eq!(told(30).as_deref(), Some("30 hours ago"));
+    assert_eq!(told(47).as_deref(), Some("47 hours ago"));
+    assert_eq!(told(48).as_deref(), Some("2 days ago"));
+    assert_eq!(told(100).as_deref(), Some("4 days ago"));
+}
+
+#[test]
 fn an_id_is_looked_for_before_a_name_and_a_name_may_be_that_of_many() {
     let named = Volume { name: volume_id(1), ..volume(2) };
     let twin = Volume { id: volume_id(4), ..volume(3) };
