@@ -7,3 +7,4 @@ pub mod kubeconfig;
 pub mod openstack;
 mod quantity;
 pub mod ssh;
+mod unique;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::observed::{CINDER_IN_TREE, Claim, ClaimRef, Node, PersistentVolume};
-use crate::systems::quantity;
+use crate::systems::{quantity, unique};
 use crate::text::excerpt;
 
 /// Where kubespawner writes the user that a claim was made for: a label (escaped) or, as it is, an annotation.
@@ -129,6 +129,7 @@ fn percent_encoded(text: &str) -> String {
 pub struct PvWire {
     metadata: Named,
     // Every field as the text that it is: an id may be in any of them.
+    #[serde(deserialize_with = "unique::map")]
     spec: BTreeMap<String, Box<RawValue>>,
     #[serde(default)]
     status: Phase,

@@ -13,6 +13,7 @@ use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
 use crate::observed::{Project, Server, Snapshot, Volume};
+use crate::systems::unique;
 
 use super::error::Cause;
 use super::openrc::Settings;
@@ -258,6 +259,7 @@ pub(super) struct RawVolume {
     #[serde(default)]
     created_at: Option<String>,
     attachments: Vec<RawAttachment>,
+    #[serde(deserialize_with = "unique::map")]
     metadata: BTreeMap<String, Value>,
     bootable: Value,
     #[serde(default)]
