@@ -6,6 +6,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
+use crate::text::hex;
+
 /// An openrc's text. `Debug` shows nothing of it.
 #[derive(Debug, Clone)]
 pub struct Script {
@@ -25,11 +27,7 @@ impl Script {
 
     /// Its SHA-256, as `sha256sum` writes it: two texts are compared by it where one is in a sandbox. It is never shown.
     pub fn digest(&self) -> String {
-        use std::fmt::Write as _;
-        Sha256::digest(self.bytes()).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(self.bytes()))
     }
 }
 

@@ -1,12 +1,22 @@
 //! Text from outside, made fit to be shown: names and messages come from elsewhere, and a terminal obeys what it is sent.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// The most characters of somebody else's text in one of fleet's messages.
 const EXCERPT: usize = 300;
 
 /// What is shown for a character that is not shown.
 const REPLACEMENT: char = '\u{fffd}';
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
 
 /// A name without anything that could move the cursor, start a new line, or turn the direction of text: whoever can name
 /// a volume must not be able to write into an operator's terminal.

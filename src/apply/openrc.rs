@@ -13,11 +13,10 @@ use crate::exit::{Exit, Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
-use crate::observe::{file_id, prove_openrc, try_openrc};
+use crate::observe::{file_id, log_in, prove_openrc, try_openrc};
 use crate::observed::{Login, Sandbox};
 use crate::secret::{OpenrcEnv, Script};
 use crate::systems::docker::Engine;
-use crate::systems::openstack::{Cloud, Tokens};
 
 pub use mend::{close, give_back, restart};
 
@@ -68,7 +67,7 @@ pub async fn rehearse(
                 let reason = unseen.reason.replace("its openrc", "the new openrc");
                 Trouble { hub: hub.name.clone(), reason, hint: unseen.hint }
             })?;
-            log_in(place, hub, &env).await
+            leads_to(place, hub, &env).await
         })
         .buffered(PARALLEL)
         .collect()
@@ -76,14 +75,10 @@ pub async fn rehearse(
     all_to_one(tries)
 }
 
-async fn log_in(place: Place<'_>, hub: &Hub, env: &OpenrcEnv) -> Result<Login, Trouble> {
-    let asking = async {
-        let cloud = Cloud::connect(env, place.fleet.timeouts.openstack, &Tokens::not_kept()).await?;
-        Ok(Login { project: cloud.project().clone(), valid: cloud.valid().await? })
-    };
+async fn leads_to(place: Place<'_>, hub: &Hub, env: &OpenrcEnv) -> Result<Login, Trouble> {
     let trouble = |reason, hint| Trouble { hub: hub.name.clone(), reason, hint };
-    let asked: Result<Login, crate::systems::openstack::Error> = tokio::select! {
-        asked = asking => asked,
+    let asked = tokio::select! {
+        asked = log_in(place.fleet, env) => asked,
         () = place.interrupt.asked() => return Err(trouble("interrupted".to_owned(), None)),
     };
     asked.map_err(|error| trouble(chain(&error), error.hint()))
@@ -250,7 +245,7 @@ async fn prove(
             if proof.digest.is_some_and(|inside| inside != digest) {
                 return Err(problem("its sandbox does not see the text that was written"));
             }
-            let login = log_in(place, hub, &proof.env).await?;
+            let login = leads_to(place, hub, &proof.env).await?;
             if login.project.key != expected.project.key {
                 return Err(problem(&format!("the new openrc leads to project {} now", login.project)));
             }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::openrc::{file_id, look_at_openrc, try_openrc};
 use super::sandboxes::Sandboxes;
-use super::volumes::credentials_unseen;
+use super::volumes::{credentials_unseen, tokens};
 use crate::config::openrc as content;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
@@ -104,16 +104,15 @@ pub async fn look_at_openrc_file(
         },
     };
     match env {
-        Ok(env) => log_in(fleet, hubs[0], &env, &mut file).await,
+        Ok(env) => try_out(fleet, hubs[0], &env, &mut file).await,
         Err(unseen) => file.login = Answer::Unseen(unseen),
     }
     file
 }
 
-async fn log_in(fleet: &Fleet, hub: &Hub, env: &OpenrcEnv, file: &mut OpenrcFile) {
-    let kept = Tokens::within(fleet.state_dir.join("_fleet/tokens"));
-    (file.kind, file.remembered) = known_of(env, &kept);
-    match connect(fleet, env).await {
+async fn try_out(fleet: &Fleet, hub: &Hub, env: &OpenrcEnv, file: &mut OpenrcFile) {
+    (file.kind, file.remembered) = known_of(env, &tokens(fleet));
+    match log_in(fleet, env).await {
         Ok(login) => file.login = Answer::Seen(login),
         Err(error) => {
             file.refused = error.is_credentials();
@@ -122,7 +121,8 @@ async fn log_in(fleet: &Fleet, hub: &Hub, env: &OpenrcEnv, file: &mut OpenrcFile
     }
 }
 
-async fn connect(fleet: &Fleet, env: &OpenrcEnv) -> Result<Login, Error> {
+/// Logs in with what sourcing an openrc left.
+pub async fn log_in(fleet: &Fleet, env: &OpenrcEnv) -> Result<Login, Error> {
     // Nothing that was kept: whether the credentials work now is the question.
     let cloud = Cloud::connect(env, fleet.timeouts.openstack, &Tokens::not_kept()).await?;
     Ok(Login { project: cloud.project().clone(), valid: cloud.valid().await? })

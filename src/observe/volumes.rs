@@ -48,7 +48,7 @@ impl Clouds {
                 None => files.push((hub, vec![hub.name.clone()])),
             }
         }
-        let tokens = Tokens::within(fleet.state_dir.join("_fleet/tokens"));
+        let tokens = tokens(fleet);
         // Several files may lead to one project: whoever is first lists it.
         let listed = Mutex::new(BTreeSet::new());
         let looks = join_all(files.into_iter().map(async |(hub, hubs)| {
@@ -114,6 +114,11 @@ async fn volumes(cloud: &Cloud) -> Result<ProjectVolumes, Unseen> {
             hint: error.hint(),
         }),
     }
+}
+
+/// The tokens that are kept between runs.
+pub(super) fn tokens(fleet: &Fleet) -> Tokens {
+    Tokens::within(fleet.state_dir.join("_fleet/tokens"))
 }
 
 pub(super) fn credentials_unseen(hub: &HubName, error: &Error) -> Unseen {

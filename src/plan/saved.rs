@@ -11,7 +11,6 @@
 //! no signature. Whoever can write the file and run fleet may delete orphans anyway.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::hub::HubName;
 use crate::observed::{ProjectKey, Volume, VolumeView};
+use crate::text::hex;
 
 use super::orphans::{Decided, OrphanPlan};
 
@@ -91,10 +91,7 @@ impl Terms {
         // The fields in their order, and maps by key: the same bytes for the same values, whatever the file looks like.
         // Values like these are always written.
         let bytes = serde_json::to_vec(&sealed).unwrap_or_default();
-        Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(&bytes))
     }
 
     /// Why a plan of these terms may not be applied by a fleet of this name, in which plans live so long. Empty where

@@ -1,7 +1,6 @@
 //! The specification of a sandbox, and the fingerprint by which drift from it is seen.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::hub::{Fleet, Hub, SandboxSettings};
+use crate::text::hex;
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
 pub mod paths {
@@ -276,10 +276,7 @@ fn hash_of(entry: &str, part: Part) -> Option<&str> {
 fn digest(part: &impl Serialize) -> String {
     // Serialising strings and numbers cannot fail.
     let text = serde_json::to_vec(part).unwrap_or_default();
-    Sha256::digest(&text).iter().take(8).fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(&text)[..8])
 }
 
 fn file_name(path: &Path) -> String {

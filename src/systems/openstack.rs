@@ -331,39 +331,28 @@ impl Cloud {
         R: DeserializeOwned,
         E: RestEndpoint + Sync,
     {
-        self.pages(key, request, read, id).await.inspect_err(|_| self.tokens.forget(&self.settings))
-    }
-
-    async fn pages<R, T, E>(
-        &self,
-        key: &'static str,
-        request: impl Fn(Option<String>) -> Result<E, Cause>,
-        read: impl Fn(R) -> Result<T, Cause>,
-        id: impl Fn(&T) -> &String,
-    ) -> Result<Vec<T>, Cause>
-    where
-        R: DeserializeOwned,
-        E: RestEndpoint + Sync,
-    {
-        let mut pages = Pages::new(key);
-        let mut all = Vec::new();
-        loop {
-            let marker = pages.marker();
-            let ask = || async { body(self.service(|| request(marker.clone())).await?) };
-            let bytes = ask
-                .retry(delays())
-                .when(Cause::may_pass)
-                .adjust(|cause, delay| cause.delay(delay, self.limit))
-                .await?;
-            let page: wire::Page<R> = parse(&bytes)?;
-            let next = page.next();
-            let entries: Vec<T> = page.entries.into_iter().map(&read).collect::<Result<_, _>>()?;
-            let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), next, PAGE)?;
-            all.extend(entries);
-            if !more {
-                return Ok(all);
+        let whole = async {
+            let mut pages = Pages::new(key);
+            let mut all = Vec::new();
+            loop {
+                let marker = pages.marker();
+                let ask = || async { body(self.service(|| request(marker.clone())).await?) };
+                let bytes = ask
+                    .retry(delays())
+                    .when(Cause::may_pass)
+                    .adjust(|cause, delay| cause.delay(delay, self.limit))
+                    .await?;
+                let page: wire::Page<R> = parse(&bytes)?;
+                let next = page.next();
+                let entries: Vec<T> = page.entries.into_iter().map(&read).collect::<Result<_, _>>()?;
+                let more = pages.take(entries.iter().map(|entry| id(entry).as_str()), next, PAGE)?;
+                all.extend(entries);
+                if !more {
+                    return Ok(all);
+                }
             }
-        }
+        };
+        whole.await.inspect_err(|_: &Cause| self.tokens.forget(&self.settings))
     }
 
     /// Sends a request to Cinder or Nova; at a 401, once more with a new token.

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::openrc::{Kind, Settings};
 use super::wire::Token;
 use crate::files;
+use crate::text::hex;
 
 /// A token that ends within this time is as good as none: a run may take as long.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
@@ -102,14 +103,6 @@ impl Tokens {
         let digest = hex(&Sha256::digest(serde_json::to_vec(&asked).ok()?));
         Some((directory.join(format!("{}.json", digest.get(..32)?)), digest))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// A file that nobody else can have written or read.

@@ -347,13 +347,13 @@ pub(super) struct RawServer {
     tenant_id: Option<String>,
     #[serde(default)]
     created: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     addresses: BTreeMap<String, Vec<RawAddress>>,
     #[serde(default, rename = "accessIPv4", deserialize_with = "null_is_empty")]
     access_v4: String,
     #[serde(default, rename = "accessIPv6", deserialize_with = "null_is_empty")]
     access_v6: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     metadata: BTreeMap<String, Value>,
     #[serde(default)]
     tags: Vec<String>,
