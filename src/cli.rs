@@ -29,6 +29,7 @@ pub struct Cli {
 #[expect(missing_docs, reason = "each shows the help of its own arguments")]
 pub enum Command {
     New(commands::new::Args),
+    Adopt(commands::adopt::Args),
     Up(commands::up::Args),
     Down(commands::down::Args),
     List(commands::list::Args),
@@ -37,6 +38,8 @@ pub enum Command {
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
     Openrc(commands::openrc::Args),
+    Tunnel(commands::tunnel::Args),
+    Trust(commands::trust::Args),
     Orphans(commands::orphans::Args),
     Journal(commands::journal::Args),
     Rm(commands::rm::Args),

@@ -15,6 +15,12 @@ pub const DOMAIN_LIMIT: usize = 64;
 /// The most characters of a DNS label (RFC 1035, 2.3.4).
 pub const LABEL_LIMIT: usize = 63;
 
+/// The name of the tunnel's socket beside the kubeconfig, for containers of the old scripts.
+pub const ADOPTED_SOCKET: &str = ".fleet-api.sock";
+
+/// What follows the name of a sandbox that was put aside. No hub has a name with a dot in it.
+pub const ASIDE: &str = ".before";
+
 /// A hub's name: a DNS label, because servers, domains and containers are named after it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -111,8 +117,11 @@ pub struct Hub {
     pub project_domain: Option<String>,
     /// The sandbox's image.
     pub image: String,
-    /// Its state directory, absolute: `<state_dir>/<name>`.
+    /// Its state directory, absolute: `<state_dir>/<name>`, unless it says otherwise.
     pub state: PathBuf,
+    /// The container of the old scripts that is its sandbox, as it is: `fleet adopt`. fleet starts and stops it, and never makes
+    /// or removes it.
+    pub container: Option<String>,
 }
 
 impl Hub {
@@ -126,9 +135,13 @@ impl Hub {
         self.state.join("tunnel")
     }
 
-    /// The Unix socket that leads to the cluster's API server through the tunnel.
+    /// The Unix socket that leads to the cluster's API server through the tunnel. The old scripts' containers have no
+    /// directory of fleet's mounted; of what they have, the one with the kubeconfig is as private.
     pub fn api_socket(&self) -> PathBuf {
-        self.tunnel_dir().join("api.sock")
+        match self.container {
+            None => self.tunnel_dir().join("api.sock"),
+            Some(_) => self.state.join("kube").join(ADOPTED_SOCKET),
+        }
     }
 
     /// The master's pinned host key, as OpenSSH's `known_hosts` has it.
@@ -246,6 +259,19 @@ impl Fleet {
 
     /// The name of a hub's container.
     pub fn container_of(&self, name: &HubName) -> String {
+        match self.hub(name).and_then(|hub| hub.container.clone()) {
+            Some(adopted) => adopted,
+            None => self.sandbox_of(name),
+        }
+    }
+
+    /// The name of a hub's sandbox while one of another image is made in its place.
+    pub fn aside_of(&self, name: &HubName) -> String {
+        format!("{}{ASIDE}", self.sandbox_of(name))
+    }
+
+    /// The name of the container that fleet makes for a hub.
+    pub fn sandbox_of(&self, name: &HubName) -> String {
         format!("{}-{}", self.name, name)
     }
 

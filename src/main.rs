@@ -7,7 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    completions, doctor, down, exec, journal, list, new, openrc, orphans, pvc, rm, shell, status, up,
+    adopt, completions, doctor, down, exec, journal, list, new, openrc, orphans, pvc, rm, shell, status,
+    trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
@@ -48,6 +49,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context { config: cli.config, interrupt };
     match cli.command {
         Command::New(args) => new::run(&args, &context).await,
+        Command::Adopt(args) => Box::pin(adopt::run(&args, &context)).await,
         Command::Up(args) => up::run(&args, &context).await,
         Command::Down(args) => down::run(&args, &context).await,
         Command::List(args) => list::run(&args, &context),
@@ -56,6 +58,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
         Command::Openrc(args) => openrc::run(&args, &context).await,
+        Command::Tunnel(args) => tunnel::run(&args, &context).await,
+        Command::Trust(args) => Box::pin(trust::run(&args, &context)).await,
         Command::Orphans(args) => orphans::run(&args, &context).await,
         Command::Journal(args) => journal::run(&args, &context),
         Command::Rm(args) => rm::run(&args, &context).await,

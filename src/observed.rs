@@ -112,6 +112,18 @@ pub struct OldContainer {
     pub ip: Option<IpAddr>,
     /// Whether a directory is mounted where kubectl looks for its configuration.
     pub has_kubeconfig: bool,
+    /// What is mounted into it.
+    #[serde(skip)]
+    pub mounts: Vec<OldMount>,
+}
+
+/// Something of this machine that is mounted into a container of the old scripts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OldMount {
+    /// On the engine's machine.
+    pub source: PathBuf,
+    /// In the container.
+    pub target: String,
 }
 
 /// A `PersistentVolume` of one cluster.
@@ -320,6 +332,10 @@ pub struct Sandbox {
     pub image: String,
     /// The fingerprint of the specification that it was made from.
     pub fingerprint: String,
+    /// Whether the old scripts made it: then there is nothing that it should be but what it is.
+    pub adopted: bool,
+    /// Whether it was put aside for one of another image, and waits to be removed or to come back.
+    pub aside: bool,
 }
 
 /// A container's state, in Docker's words.
@@ -386,6 +402,27 @@ pub enum Tunnel {
     Hangs,
 }
 
+/// A hub's tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TunnelLook {
+    /// The hub.
+    pub hub: HubName,
+    /// Where it leads: account, address and port.
+    pub master: String,
+    /// The fingerprint of the host key that is pinned for that address.
+    pub host_key: Option<String>,
+    /// How far requests get; `None` where that could not be tried.
+    pub tunnel: Option<Tunnel>,
+    /// Since when it is connected.
+    pub since: Option<Timestamp>,
+    /// How long `/readyz` took, in milliseconds.
+    pub answered_ms: Option<u64>,
+    /// What it said last, where requests do not get through.
+    pub said: Option<String>,
+    /// Why requests do not get through.
+    pub problem: Option<Unseen>,
+}
+
 /// The project that a hub's credentials lead to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Credentials {
@@ -410,6 +447,9 @@ pub struct HubLook {
     pub openrc_open_to_others: Option<bool>,
     /// How far requests to the API server get.
     pub tunnel: Answer<Tunnel>,
+    /// What the tunnel said last, where it carries no requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel_said: Option<String>,
     /// `/readyz`.
     pub api: Answer<()>,
     /// What Keystone says.

@@ -33,6 +33,16 @@ need_build_tools() {
     need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config procps
 }
 
+# A registry of images, for the tests of `fleet up --pull`. Only its program: as a package it would start a service.
+need_registry() {
+    export FLEET_TEST_REGISTRY=$PWD/target/registry/usr/bin/docker-registry
+    [ -x "$FLEET_TEST_REGISTRY" ] && return
+    echo "fetching: docker-registry" >&2
+    mkdir -p target/registry
+    as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
+    (cd target/registry && apt-get -qq download docker-registry && dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb)
+}
+
 rust_is_new_enough() {
     local version
     version=$(cargo --version 2>/dev/null | awk '{print $2}')

@@ -104,7 +104,7 @@ pub async fn create(
         steps(creation, &key, &mut undo, &mut at, tell).await?;
         at = Step::Declare;
         tell(Event::Begin(at));
-        declare(creation, new, tell).await
+        declare(creation.fleet, creation.hub, new, tell).await
     };
     // On the heap: it holds the state of every client.
     let made = creation.interrupt.or(Box::pin(steps)).await;
@@ -182,12 +182,12 @@ pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) 
     })
 }
 
-async fn declare(
-    creation: &Creation<'_>,
+pub(super) async fn declare(
+    fleet: &Fleet,
+    hub: &Hub,
     new: &NewHub,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let (fleet, hub) = (creation.fleet, creation.hub);
     let stone = stone_of(fleet, hub).await?;
     config::add_hub(&fleet.path, new)?;
     match stone {
@@ -226,7 +226,7 @@ async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
 }
 
 /// The host key that was pinned for the address that the hub has now.
-fn pinned(hub: &Hub) -> Option<HostKey> {
+pub fn pinned(hub: &Hub) -> Option<HostKey> {
     HostKey::from_known_hosts(&std::fs::read_to_string(hub.known_hosts()).ok()?, hub.ip, hub.ssh.port)
 }
 
@@ -238,9 +238,8 @@ async fn pin(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result
     Ok(key)
 }
 
-async fn shown_key(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
-    let key =
-        ssh::host_key(hub.ip, hub.ssh.port, fleet.timeouts.ssh).await.map_err(|error| ssh_failure(&error))?;
+pub(super) async fn shown_key(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
+    let key = master_key(fleet, hub).await?;
     if let Some(demanded) = demanded
         && demanded != key.fingerprint()
     {
@@ -255,11 +254,21 @@ async fn shown_key(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<H
             shown: key.fingerprint(),
         })
         .hint(format!(
-            "the state of an earlier hub of this name pins another key; if the master was rebuilt, remove {}",
-            hub.known_hosts().display()
+            "{} pins another key: for a hub of the fleet, `fleet trust {}` shows both; for a new one it is an earlier hub's of the \
+             name, and if its master was rebuilt, remove the file",
+            hub.known_hosts().display(),
+            hub.name
         ))),
         _ => Ok(key),
     }
+}
+
+/// The host key that a hub's master shows now.
+pub async fn master_key(fleet: &Fleet, hub: &Hub) -> Result<HostKey, Failure> {
+    let pinned = pinned(hub);
+    ssh::host_key(hub.ip, hub.ssh.port, pinned.as_ref(), fleet.timeouts.ssh)
+        .await
+        .map_err(|error| ssh_failure(&error))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -303,7 +312,7 @@ fn owner_of(path: &Path) -> Result<Owner, Failure> {
     Owner::of(path).map_err(|source| file_failure(&files::Error::new("look at", path, source)))
 }
 
-fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
+pub(super) fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| file_failure(&files::Error::new("read", path, source)))?;
     let wanted =
@@ -322,21 +331,20 @@ async fn fetch_kubeconfig(
     owner: Owner,
     undo: &mut Undo,
 ) -> Result<(), Failure> {
-    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh)
-        .await
-        .map_err(|error| ssh_failure(&error))?;
-    let text =
-        kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))?;
+    let text = kubeconfig_of_master(fleet, hub, key).await?;
     undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
 }
 
+/// The kubeconfig that a master has, as the sandbox needs it. It is a secret.
+pub(super) async fn kubeconfig_of_master(fleet: &Fleet, hub: &Hub, key: &HostKey) -> Result<String, Failure> {
+    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh)
+        .await
+        .map_err(|error| ssh_failure(&error))?;
+    kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))
+}
+
 /// Waits until `/readyz` answers through the tunnel.
-pub(super) async fn wait_for_tunnel(
-    engine: &Engine,
-    fleet: &Fleet,
-    hub: &Hub,
-    id: &str,
-) -> Result<(), Failure> {
+pub async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str) -> Result<(), Failure> {
     let limit = fleet.timeouts.tunnel;
     let deadline = Instant::now() + limit;
     loop {
@@ -369,7 +377,7 @@ pub(super) async fn wait_for_tunnel(
     }
 }
 
-async fn try_credentials(
+pub(super) async fn try_credentials(
     engine: &Engine,
     fleet: &Fleet,
     hub: &Hub,

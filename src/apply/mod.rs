@@ -1,8 +1,11 @@
 //! What changes the world. Nothing here chooses: it carries a plan out and tells what happens.
 
+pub mod adopt;
 pub mod create;
 pub mod delete;
 pub mod mark;
 pub mod openrc;
 pub mod reconcile;
+pub mod tunnel;
+pub mod upgrade;
 pub mod world;

@@ -2,7 +2,9 @@
 
 use futures_util::{StreamExt as _, stream};
 
+use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
+use super::upgrade::{Upgrade, finish, upgrade};
 use crate::exit::Failure;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
@@ -21,6 +23,45 @@ pub enum Event<'a> {
     Done(&'a Hub, &'a Action),
     /// It could not be.
     Failed(&'a Hub, Failure),
+}
+
+/// Puts sandboxes of another image in the place of those that there are, one after the other. Where one does not come up, its old
+/// sandbox goes on, and so do those of the hubs that were to come after it.
+pub async fn upgrade_all(
+    engine: &Engine,
+    fleet: &Fleet,
+    steps: &[(&Hub, &Step)],
+    interrupt: &Interrupt,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+) {
+    let mut steps = steps.iter();
+    for (hub, step) in steps.by_ref() {
+        if interrupt.is_asked() {
+            return;
+        }
+        let Some(old) = step.sandbox.as_deref() else { continue };
+        let what = Upgrade { engine, fleet, hub, interrupt };
+        match Box::pin(upgrade(what, old, &mut |event| tell(Event::Making(hub, event)))).await {
+            Ok(()) => tell(Event::Done(hub, &step.action)),
+            Err(failure) => {
+                tell(Event::Failed(hub, failure));
+                break;
+            }
+        }
+    }
+    for (hub, _) in steps {
+        tell(Event::Failed(
+            hub,
+            Failure {
+                exit: crate::exit::Exit::Failed,
+                problems: vec![
+                    "it keeps its old image, because the hub before it did not come up with the new one"
+                        .to_owned(),
+                ],
+                hint: None,
+            },
+        ));
+    }
 }
 
 /// Carries a plan out, and tells of every hub that needed something or does not answer. `steps` and `hubs` belong together.
@@ -45,6 +86,21 @@ pub async fn reconcile(
         .await;
 }
 
+/// Waits until a hub's API answers. In a container of the old scripts the tunnel does not come up by itself.
+async fn answers(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    id: &str,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    if hub.container.is_some() {
+        bring_tunnel_up(engine, fleet, hub, id, interrupt).await
+    } else {
+        wait_for_tunnel(engine, fleet, hub, id).await
+    }
+}
+
 async fn one(
     engine: &Engine,
     fleet: &Fleet,
@@ -59,18 +115,22 @@ async fn one(
     };
     match (&step.action, step.sandbox.as_deref()) {
         // Its tunnel may still be coming up: whoever started it may have been stopped before that was seen.
-        (Action::None, Some(id)) => wait_for_tunnel(engine, fleet, hub, id).await,
+        (Action::None, Some(id)) => answers(engine, fleet, hub, id, interrupt).await,
         (Action::None, None) => Ok(()),
         (Action::Blocked { reason }, _) => {
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
         }
+        (Action::Finish, new) => match step.aside.as_deref() {
+            Some(old) => finish(Upgrade { engine, fleet, hub, interrupt }, old, new).await,
+            None => Ok(()),
+        },
         (Action::Start, Some(id)) => {
             engine.start(id).await?;
-            wait_for_tunnel(engine, fleet, hub, id).await
+            answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Unpause, Some(id)) => {
             engine.unpause(id).await?;
-            wait_for_tunnel(engine, fleet, hub, id).await
+            answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause, sandbox) => {
             make(sandbox).await

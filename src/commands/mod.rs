@@ -1,5 +1,6 @@
 //! One verb a file: its arguments, and the function that wires config, observe, plan, apply and report together.
 
+pub mod adopt;
 pub mod completions;
 pub mod context;
 pub mod doctor;
@@ -10,8 +11,11 @@ pub mod list;
 pub mod new;
 pub mod openrc;
 pub mod orphans;
+mod prompt;
 pub mod pvc;
 pub mod rm;
 pub mod shell;
 pub mod status;
+pub mod trust;
+pub mod tunnel;
 pub mod up;

@@ -64,7 +64,8 @@ fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "not an IP address, such as 149.165.170.10".to_owned())
 }
 
-fn fingerprint(text: &str) -> Result<String, String> {
+/// A fingerprint that is demanded.
+pub(super) fn fingerprint(text: &str) -> Result<String, String> {
     // 32 bytes of SHA-256 are 43 characters of unpadded base64.
     let ok = text.strip_prefix("SHA256:").is_some_and(|hash| {
         hash.len() == 43 && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
@@ -88,6 +89,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         ssh_key: args.ssh_key.clone(),
         project_domain: args.project_domain.clone(),
         image: args.image.clone(),
+        state: None,
+        container: None,
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
     check_files(&hub)?;
@@ -120,8 +123,16 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn show(progress: &Progress, hub: &Hub, event: &Event<'_>) {
-    let line = match event {
-        Event::Begin(step) => return progress.say(&begin(*step)),
+    match event {
+        Event::Begin(step) => progress.say(&begin(*step)),
+        event => progress.aside(|| tell(&told(hub, event))),
+    }
+}
+
+/// What an event says.
+pub(super) fn told(hub: &Hub, event: &Event<'_>) -> String {
+    match event {
+        Event::Begin(step) => format!("{}: {}\n", hub.name, begin(*step)),
         Event::HostKey(key) => {
             format!(
                 "{}: the master at {} shows the host key {} ({})\n",
@@ -139,11 +150,11 @@ fn show(progress: &Progress, hub: &Hub, event: &Event<'_>) {
             hub.name,
             path.display()
         ),
-    };
-    progress.aside(|| tell(&line));
+    }
 }
 
-fn begin(step: Step) -> String {
+/// What a step says while it goes on.
+pub(super) fn begin(step: Step) -> String {
     format!("{step} ...")
 }
 

@@ -1,13 +1,14 @@
 //! `fleet rm`: takes a hub out of the fleet.
 
 use super::context::{Context, tell};
+use crate::apply::tunnel;
 use crate::clock;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Clusters, Sandboxes};
-use crate::observed::{ClusterVolumes, Subject, Tombstone, Unseen};
+use crate::observed::{ClusterVolumes, SandboxState, Subject, Tombstone, Unseen};
 use crate::tombstone;
 
 /// Take a hub out of the fleet: its sandbox goes, its state directory stays
@@ -75,8 +76,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             tombstone::path_of(&fleet, &hub.name).display()
         ));
     }
-    if let Some(sandbox) = sandboxes.of(&hub.name) {
-        engine.remove(&sandbox.id).await?;
+    match (sandboxes.of(&hub.name), &hub.container) {
+        // What fleet did not make it does not remove.
+        (Some(sandbox), Some(container)) => {
+            if sandbox.state == SandboxState::Running {
+                tunnel::end(&engine, &fleet, &sandbox.id, &context.interrupt).await?;
+            }
+            tell(&format!("container {container} stays as it is, without fleet's tunnel\n"));
+        }
+        (Some(sandbox), None) => engine.remove(&sandbox.id).await?,
+        (None, _) => {}
+    }
+    if let Some(aside) = sandboxes.aside(&hub.name) {
+        engine.remove(&aside.id).await?;
     }
     config::remove_hub(&fleet.path, &hub.name)?;
     if args.purge {

@@ -1,16 +1,18 @@
 //! `fleet up`: every hub gets the sandbox that `fleet.toml` asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::context::{Context, print, print_json, tell};
 use crate::apply::create;
-use crate::apply::reconcile::{Event, reconcile as carry_out};
+use crate::apply::reconcile::{Event, reconcile as carry_out, upgrade_all};
 use crate::cli::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::Sandboxes;
+use crate::observed::SandboxState;
+use crate::plan::openrc::at_work;
 use crate::plan::reconcile::{Action, Found, Step, reconcile};
 use crate::report::{Progress, Table, failure as as_text};
 use crate::sandbox::{Owner, SandboxSpec};
@@ -20,17 +22,29 @@ use crate::text::{one_line, or_dash};
 /// Give every hub the sandbox that fleet.toml asks for
 ///
 /// Makes what is missing, starts what is stopped, makes again what is not what fleet.toml asks for or was made of an older
-/// image, and leaves everything else alone; and waits until every hub's API answers. The state directories stay as they are. Where it was stopped half-way, the next
-/// run goes on from there.
+/// image, and leaves everything else alone; and waits until every hub's API answers. The state directories stay as they are. Where
+/// it was stopped half-way, the next run goes on from there.
+///
+/// A sandbox in which somebody works is not made again. Those that get another image get it one after the other, and each keeps
+/// its old one until the API answers through the new one; if it does not, the old one goes on, and so do those that were to follow.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  fleet up --dry-run      what would be done\n  fleet up\n  fleet up ou23s mvu23s\n\nExit status: 0 when all \
+    after_help = "Examples:\n  fleet up --dry-run      what would be done\n  fleet up\n  fleet up ou23s mvu23s\n  fleet up --pull         with \
+what the registry has under the images' names now\n\nExit status: 0 when all \
 are up, 1 otherwise."
 )]
 pub struct Args {
     /// These hubs; all when none is named
     #[arg(value_name = "HUB")]
     hubs: Vec<String>,
+
+    /// Fetch what the registry has under the images' names first
+    #[arg(long, conflicts_with = "dry_run")]
+    pull: bool,
+
+    /// Make sandboxes again in which somebody works, too: what runs in them ends
+    #[arg(long)]
+    force: bool,
 
     /// Show what would be done, and do nothing
     #[arg(long)]
@@ -52,7 +66,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         hubs.iter().map(|hub| config::lock_hub(&fleet, &hub.name)).collect::<Result<_, _>>()?
     };
-    let steps = plan(&engine, &fleet, &hubs).await?;
+    if args.pull {
+        pull(context, &engine, &hubs).await?;
+    }
+    let mut steps = plan(args, &engine, &fleet, &hubs).await?;
     if args.dry_run {
         match args.format {
             Format::Table => print(&table(&steps))?,
@@ -60,8 +77,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    let to_do: Vec<(&Hub, &Step)> = hubs.iter().copied().zip(&steps).collect();
-    let progress = Progress::new("sandboxes", to_do.len());
+    let progress = Progress::new("sandboxes", steps.len());
     let failed = AtomicBool::new(false);
     let told = |event: Event<'_>| {
         if let Event::Failed(..) = event {
@@ -74,8 +90,20 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             progress.aside(|| tell(&text));
         }
     };
-    context.unless_interrupted(carry_out(&engine, &fleet, &to_do, &context.interrupt, &told)).await?;
+    if steps.iter().any(|step| step.action == Action::Finish) {
+        let cut_off = chosen(&hubs, &steps, |step| step.action == Action::Finish);
+        context.unless_interrupted(carry_out(&engine, &fleet, &cut_off, &context.interrupt, &told)).await?;
+        steps = plan(args, &engine, &fleet, &hubs).await?;
+    }
+    let others = chosen(&hubs, &steps, |step| !step.is_upgrade());
+    context.unless_interrupted(carry_out(&engine, &fleet, &others, &context.interrupt, &told)).await?;
+    let upgrades = chosen(&hubs, &steps, Step::is_upgrade);
+    // It looks for Ctrl-C itself: dropped half-way, a hub would be left without its sandbox.
+    upgrade_all(&engine, &fleet, &upgrades, &context.interrupt, &told).await;
     drop(progress);
+    if context.interrupt.is_asked() {
+        return Err(Failure::interrupted());
+    }
     if failed.load(Ordering::Relaxed) {
         return Ok(Exit::Failed);
     }
@@ -85,8 +113,33 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The steps of that kind, each with its hub.
+fn chosen<'a>(
+    hubs: &[&'a Hub],
+    steps: &'a [Step],
+    is_wanted: impl Fn(&Step) -> bool,
+) -> Vec<(&'a Hub, &'a Step)> {
+    hubs.iter().copied().zip(steps).filter(|(_, step)| is_wanted(step)).collect()
+}
+
+/// Fetches the images of these hubs, each once. A registry that does not answer takes nothing away.
+async fn pull(context: &Context, engine: &Engine, hubs: &[&Hub]) -> Result<(), Failure> {
+    let images: BTreeSet<&str> = hubs.iter().map(|hub| hub.image.as_str()).collect();
+    for image in images {
+        let before = engine.image_id(image).await?;
+        let progress = Progress::new(&format!("pulling {image}"), 0);
+        let pulling =
+            engine.pull(image, |sign| progress.say(&format!("pulling {image}: {}", one_line(sign))));
+        context.unless_interrupted(pulling).await??;
+        let is_new = engine.image_id(image).await? != before;
+        drop(progress);
+        tell(&format!("{image}: {}\n", if is_new { "there is a new one" } else { "it is the newest" }));
+    }
+    Ok(())
+}
+
 /// What there is, and what that asks for.
-async fn plan(engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>, Failure> {
+async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>, Failure> {
     let sandboxes = Sandboxes::look(engine, fleet).await?;
     let mut images = BTreeMap::new();
     for hub in hubs {
@@ -104,13 +157,15 @@ async fn plan(engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>
         })
     };
     let specs: Vec<_> = hubs.iter().map(|hub| SandboxSpec::new(fleet, hub, owner(hub))).collect();
-    let found: Vec<_> = hubs
+    let mut found: Vec<_> = hubs
         .iter()
         .zip(&specs)
         .map(|(hub, spec)| Found {
             hub,
             spec,
             sandbox: sandboxes.of(&hub.name),
+            aside: sandboxes.aside(&hub.name),
+            at_work: Vec::new(),
             missing: [&hub.openrc, &hub.ssh.key]
                 .into_iter()
                 .filter(|path| !path.is_file())
@@ -118,6 +173,16 @@ async fn plan(engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>
                 .collect(),
         })
         .collect();
+    let steps = reconcile(&found, &images);
+    if args.force {
+        return Ok(steps);
+    }
+    for (found, step) in found.iter_mut().zip(&steps) {
+        let runs = found.sandbox.filter(|sandbox| sandbox.state == SandboxState::Running);
+        if let (Action::Remake { .. }, Some(sandbox)) = (&step.action, runs) {
+            found.at_work = at_work(&engine.processes(&sandbox.id).await?);
+        }
+    }
     Ok(reconcile(&found, &images))
 }
 
@@ -146,6 +211,7 @@ fn text_of(event: Event<'_>) -> Option<String> {
                 Action::Remake { .. } => "made again",
                 Action::Start => "started",
                 Action::Unpause => "goes on",
+                Action::Finish => "as it was before",
                 Action::None | Action::Blocked { .. } => "as it was",
             };
             let why = action.reason().map_or_else(String::new, |why| format!(" ({why})"));

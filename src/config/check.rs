@@ -19,6 +19,11 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
     // By value: 2001:db8::1 and 2001:DB8:0::1 are one address, and so are 10.0.0.1 and ::ffff:10.0.0.1.
     let ips = file.hubs.iter().filter_map(|hub| hub.ip.as_ref());
     alone(ips.map(|ip| (ip.span().start, ip.get_ref().to_canonical())), "has the IP", problems);
+    let states = file.hubs.iter().filter_map(|hub| hub.state.as_ref());
+    let shown = states.map(|state| (state.span().start, state.get_ref().display().to_string()));
+    alone(shown, "has the state directory", problems);
+    let containers = file.hubs.iter().filter_map(|hub| hub.container.as_ref());
+    alone(containers.map(|name| (name.span().start, name.get_ref())), "has the container", problems);
     for hub in &file.hubs {
         domain(file, hub, problems);
     }

@@ -55,6 +55,10 @@ pub struct NewHub {
     pub project_domain: Option<String>,
     /// The sandbox's image.
     pub image: Option<String>,
+    /// The state directory; relative to the working directory.
+    pub state: Option<PathBuf>,
+    /// The container of the old scripts that is its sandbox.
+    pub container: Option<String>,
 }
 
 /// All that [`add_hub`] would refuse, found before anything is done, and nothing written: the fleet as it would
@@ -69,6 +73,11 @@ pub fn preview_hub(path: &Path, new: &NewHub) -> Result<(Fleet, Hub), Failure> {
     })?;
     let (_, fleet, hub) = with_hub(path, new)?;
     Ok((fleet, hub))
+}
+
+/// The fleet of a file; of one with nothing in it where there is none yet.
+pub fn load_or_new(path: &Path) -> Result<Fleet, Failure> {
+    current(path).map(|(_, fleet)| fleet)
 }
 
 /// Adds a hub at the file's end. Makes the file where there is none. May wait 10 s for another process that edits it.
@@ -192,7 +201,8 @@ fn separator(text: &str) -> &'static str {
 
 /// A hub as a table of the file.
 fn render(new: &NewHub) -> Result<String, Failure> {
-    let NewHub { name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image } = new;
+    let NewHub { name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container } =
+        new;
     let mut table = Table::new();
     let mut put = |key: &str, value: Option<toml_edit::Value>| {
         if let Some(value) = value {
@@ -207,6 +217,8 @@ fn render(new: &NewHub) -> Result<String, Failure> {
     put("ssh_key", ssh_key.as_deref().map(path_text).transpose()?.map(Into::into));
     put("project_domain", project_domain.as_ref().map(Into::into));
     put("image", image.as_ref().map(Into::into));
+    put("state", state.as_deref().map(path_text).transpose()?.map(Into::into));
+    put("container", container.as_ref().map(Into::into));
     let mut tables = ArrayOfTables::new();
     tables.push(table);
     let mut document = DocumentMut::new();

@@ -167,7 +167,7 @@ fn hub(
     usual_key: Option<&Path>,
     problems: &mut Problems,
 ) -> Option<Hub> {
-    let HubTable { at, name, ip, openrc, master, image } = table;
+    let HubTable { at, name, ip, openrc, master, image, state, container } = table;
     let key = master.ssh_key.or_else(|| defaults.ssh_key.clone()).or_else(|| usual_key.map(Path::to_owned));
     if key.is_none() {
         problems.missing(
@@ -177,7 +177,7 @@ fn hub(
     }
     let (name, ip) = (name?.into_inner(), ip?.into_inner());
     Some(Hub {
-        state: state_dir.join(name.as_str()),
+        state: state.map_or_else(|| state_dir.join(name.as_str()), toml::Spanned::into_inner),
         name,
         ip,
         openrc: openrc?,
@@ -191,6 +191,7 @@ fn hub(
             .map(toml::Spanned::into_inner)
             .or_else(|| defaults.project_domain.clone()),
         image: image.unwrap_or_else(|| defaults.image.clone()),
+        container: container.map(toml::Spanned::into_inner),
     })
 }
 

@@ -21,7 +21,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{NewHub, add_hub, preview_hub, remove_hub};
+pub use edit::{NewHub, add_hub, load_or_new, preview_hub, remove_hub};
 pub use find::{FILE, find, find_or_new};
 pub use load::load;
 pub use lock::{Lock, lock_hub};

@@ -111,6 +111,8 @@ pub(super) struct HubTable {
     pub openrc: Option<PathBuf>,
     pub master: Master,
     pub image: Option<String>,
+    pub state: Option<Spanned<PathBuf>>,
+    pub container: Option<Spanned<String>>,
 }
 
 /// One `[[foreign]]`.
@@ -163,6 +165,8 @@ impl HubTable {
             openrc: path(&mut reader, "openrc", around, problems),
             master: Master::read(&mut reader, around, problems),
             image: reader.parsed("image", problems, values::image).map(Spanned::into_inner),
+            state: reader.parsed("state", problems, |text| around.path(text)),
+            container: reader.parsed("container", problems, values::container),
         };
         reader.finish(problems);
         hub

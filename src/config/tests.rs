@@ -52,6 +52,8 @@ fn new_hub(name: &str, ip: &str) -> NewHub {
         ssh_key: None,
         project_domain: None,
         image: None,
+        state: None,
+        container: None,
     }
 }
 
@@ -216,7 +218,7 @@ password = "hunter2"
     fleet.toml:37:8: "name": "Ou24" is not a DNS label: only a-z, 0-9 and '-' can be in it
     fleet.toml:39:10: "openrc": "~root/openrc": only "~" and "~/..." are understood, and only with a home directory
     fleet.toml:40:12: "ssh_user": "-oProxyCommand=true" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
-    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image
+    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container
     "#);
 }
 

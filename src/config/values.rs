@@ -149,6 +149,16 @@ pub fn image(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A container, by name.
+pub fn container(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !begins || !text.bytes().all(fits) {
+        return Err(format!("{text:?} is not a container's name; `docker ps -a` shows those that there are"));
+    }
+    Ok(text.to_owned())
+}
+
 /// A Docker network, by name or id.
 pub fn network(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

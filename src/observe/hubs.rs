@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::clusters::{cluster_of, unseen};
 use super::openrc::look_at_openrc;
 use super::sandboxes::Sandboxes;
+use super::tunnels::tunnel_says;
 use super::volumes::credentials_unseen;
 use crate::exec::{End, capture};
 use crate::hub::{Fleet, Hub};
@@ -64,7 +65,7 @@ async fn look_at_hub(
             state: found.map(|sandbox| sandbox.state.as_str()),
             running: running.is_some(),
             drift: match (found, owner) {
-                (Some(sandbox), Some(owner)) => {
+                (Some(sandbox), Some(owner)) if !sandbox.adopted => {
                     SandboxSpec::new(fleet, hub, owner).drift_from(&sandbox.fingerprint)
                 }
                 _ => Vec::new(),
@@ -76,6 +77,7 @@ async fn look_at_hub(
             .ok()
             .map(|file| file.permissions().mode() & 0o077 != 0),
         tunnel: Answer::NotAsked,
+        tunnel_said: None,
         api: Answer::NotAsked,
         credentials: Answer::NotAsked,
         nodes: Answer::NotAsked,
@@ -96,6 +98,9 @@ async fn look_at_hub(
     look.openrc_stale = stale;
     look.credentials = credentials;
     (look.tunnel, look.api, look.nodes, look.claims) = cluster;
+    if matches!(look.tunnel, Answer::Seen(Tunnel::Down | Tunnel::Hangs)) {
+        look.tunnel_said = tunnel_says(engine, sandbox).await;
+    }
     look.lacks = lacks;
     look
 }

@@ -7,6 +7,7 @@ mod openrc;
 mod openrc_files;
 mod order;
 mod sandboxes;
+mod tunnels;
 mod volumes;
 
 pub use claims::{ClaimRow, look_at_claims};
@@ -17,4 +18,5 @@ pub use openrc_files::{files_of, log_in, look_at_openrc_file, look_at_openrc_fil
 #[cfg(test)]
 pub(crate) use order::in_order;
 pub use sandboxes::Sandboxes;
+pub use tunnels::look_at_tunnels;
 pub use volumes::{Clouds, look_at_projects, look_at_volumes};

@@ -1,5 +1,7 @@
 //! The sandboxes that an engine has for a fleet.
 
+use futures_util::future::try_join_all;
+
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Sandbox, SandboxState, Subject, Unseen};
 use crate::systems::docker::{Engine, Error};
@@ -13,12 +15,24 @@ pub struct Sandboxes {
 impl Sandboxes {
     /// Asks the engine.
     pub async fn look(engine: &Engine, fleet: &Fleet) -> Result<Self, Error> {
-        Ok(Self { found: engine.sandboxes(&fleet.name).await? })
+        let is_adopted = |hub: &HubName| fleet.hub(hub).is_some_and(|hub| hub.container.is_some());
+        let mut found = engine.sandboxes(&fleet.name).await?;
+        // One that fleet made before is not the hub's any more, if its container is another one now.
+        found.retain(|sandbox| !is_adopted(&sandbox.hub));
+        let adopted = fleet.hubs.iter().filter_map(|hub| Some((&hub.name, hub.container.as_deref()?)));
+        let adopted = try_join_all(adopted.map(|(hub, container)| engine.adopted(container, hub))).await?;
+        found.extend(adopted.into_iter().flatten());
+        Ok(Self { found })
     }
 
     /// A hub's sandbox, in whatever state.
     pub fn of(&self, hub: &HubName) -> Option<&Sandbox> {
-        self.found.iter().find(|sandbox| sandbox.hub == *hub)
+        self.found.iter().find(|sandbox| sandbox.hub == *hub && !sandbox.aside)
+    }
+
+    /// A hub's sandbox that was put aside for one of another image.
+    pub fn aside(&self, hub: &HubName) -> Option<&Sandbox> {
+        self.found.iter().find(|sandbox| sandbox.hub == *hub && sandbox.aside)
     }
 
     /// Sandboxes of hubs that `fleet.toml` does not have.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::observed::{Answer, HubLook, Tunnel, Unseen};
+use crate::plan::tunnel::explained;
 use crate::sandbox::Part;
 
 /// Credentials that end within this are worth a word: new ones take an operator a moment, and users' volumes cannot be
@@ -73,7 +74,10 @@ pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) ->
         }
     }
     if let Some(unseen) = look.api.unseen() {
-        findings.push(Finding::missing(unseen));
+        findings.push(match &look.tunnel_said {
+            Some(said) => Finding::missing(&explained(unseen, hub, said)),
+            None => Finding::missing(unseen),
+        });
     }
     for unseen in [look.nodes.unseen(), look.claims.unseen()].into_iter().flatten() {
         findings.push(Finding::missing(unseen));

@@ -22,6 +22,8 @@ pub enum Action {
     Start,
     /// Its sandbox has to go on.
     Unpause,
+    /// A sandbox of another image was being put in its place, and that was cut off.
+    Finish,
     /// Its sandbox has to be made again.
     Remake {
         /// Why.
@@ -64,6 +66,7 @@ impl Action {
             Self::Make => "make",
             Self::Start => "start",
             Self::Unpause => "unpause",
+            Self::Finish => "finish",
             Self::Remake { .. } => "make again",
             Self::Blocked { .. } => "cannot",
         }
@@ -74,6 +77,7 @@ impl Action {
         match self {
             Self::Remake { why } => Some(why.to_string()),
             Self::Blocked { reason } => Some(reason.clone()),
+            Self::Finish => Some("an upgrade was cut off".to_owned()),
             Self::None | Self::Make | Self::Start | Self::Unpause => None,
         }
     }
@@ -89,6 +93,23 @@ pub struct Step {
     pub action: Action,
     /// The engine's id of the sandbox that is there.
     pub sandbox: Option<String>,
+    /// The engine's id of one that was put aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aside: Option<String>,
+}
+
+impl Step {
+    /// Whether another image alone is why its sandbox is made again: then one that works is at stake, and it goes on until the
+    /// new one does.
+    pub fn is_upgrade(&self) -> bool {
+        match &self.action {
+            Action::Remake { why: Why::NewImage } => true,
+            Action::Remake { why: Why::Drift(parts) } => {
+                parts.iter().all(|part| matches!(part, Part::Image | Part::Programs))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What there is of one hub.
@@ -100,8 +121,12 @@ pub struct Found<'a> {
     pub spec: &'a SandboxSpec,
     /// Its container.
     pub sandbox: Option<&'a Sandbox>,
+    /// A container of its that was put aside.
+    pub aside: Option<&'a Sandbox>,
     /// Files of the operator's that would have to be mounted, and are not there.
     pub missing: Vec<PathBuf>,
+    /// What people run in its sandbox, and would be cut off from.
+    pub at_work: Vec<String>,
 }
 
 /// What every hub needs. `images` has the id of each image that the engine has, by name.
@@ -112,20 +137,49 @@ pub fn reconcile(found: &[Found<'_>], images: &BTreeMap<String, String>) -> Vec<
             hub: found.hub.name.clone(),
             action: action(found, images),
             sandbox: found.sandbox.map(|sandbox| sandbox.id.clone()),
+            aside: found.aside.map(|sandbox| sandbox.id.clone()),
         })
         .collect()
 }
 
 fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
-    let Found { hub, spec, sandbox, missing } = found;
+    let Found { hub, spec, sandbox, aside, missing, at_work } = found;
+    if aside.is_some() {
+        return Action::Finish;
+    }
     let image = images.get(&hub.image);
     // A sandbox that is there is better than none: it is only taken away where another can be made.
     let makes = |action| match (image, missing.first()) {
-        (Some(_), None) => action,
+        (Some(_), None) if at_work.is_empty() => action,
+        (Some(_), None) => Action::Blocked {
+            reason: format!(
+                "it has to be made again, and somebody works in it: {}; wait, or --force",
+                at_work.join(", ")
+            ),
+        },
         (None, _) => Action::Blocked { reason: format!("the engine has no image {}", hub.image) },
         (_, Some(path)) => Action::Blocked { reason: format!("there is no {}", path.display()) },
     };
-    let Some(sandbox) = sandbox else { return makes(Action::Make) };
+    let Some(sandbox) = sandbox else {
+        return match &hub.container {
+            None => makes(Action::Make),
+            Some(container) => Action::Blocked {
+                reason: format!(
+                    "there is no container {container}; without `container` in fleet.toml it gets a sandbox of fleet's own"
+                ),
+            },
+        };
+    };
+    if sandbox.adopted {
+        return match sandbox.state {
+            SandboxState::Running | SandboxState::Restarting => Action::None,
+            SandboxState::Paused => Action::Unpause,
+            SandboxState::Created | SandboxState::Exited => Action::Start,
+            SandboxState::Removing | SandboxState::Dead => {
+                Action::Blocked { reason: format!("its container is {}", sandbox.state) }
+            }
+        };
+    }
     let drift = spec.drift_from(&sandbox.fingerprint);
     if !drift.is_empty() {
         return makes(Action::Remake { why: Why::Drift(drift) });
@@ -158,6 +212,7 @@ mod tests {
             project_domain: None,
             image: "sandbox".to_owned(),
             state: "/jhubs/ou23s".into(),
+            container: None,
         }
     }
 
@@ -169,6 +224,10 @@ mod tests {
         BTreeMap::from([("sandbox".to_owned(), "sha256:1".to_owned())])
     }
 
+    fn found<'a>(hub: &'a Hub, spec: &'a SandboxSpec, sandbox: Option<&'a Sandbox>) -> Found<'a> {
+        Found { hub, spec, sandbox, aside: None, missing: Vec::new(), at_work: Vec::new() }
+    }
+
     fn what(change: impl FnOnce(&mut Sandbox)) -> Action {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);
@@ -178,9 +237,11 @@ mod tests {
             state: SandboxState::Running,
             image: "sha256:1".to_owned(),
             fingerprint: spec.fingerprint(),
+            adopted: false,
+            aside: false,
         };
         change(&mut sandbox);
-        let found = Found { hub: &hub, spec: &spec, sandbox: Some(&sandbox), missing: Vec::new() };
+        let found = found(&hub, &spec, Some(&sandbox));
         reconcile(&[found], &images()).remove(0).action
     }
 
@@ -242,7 +303,7 @@ mod tests {
     fn a_hub_without_a_sandbox_gets_one_where_there_is_an_image() {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);
-        let found = || Found { hub: &hub, spec: &spec, sandbox: None, missing: Vec::new() };
+        let found = || found(&hub, &spec, None);
         assert_eq!(reconcile(&[found()], &images())[0].action, Action::Make);
         let none = reconcile(&[found()], &BTreeMap::new());
         assert_eq!(none[0].action, Action::Blocked { reason: "the engine has no image sandbox".to_owned() });
@@ -258,11 +319,95 @@ mod tests {
             state: SandboxState::Running,
             image: "sha256:1".to_owned(),
             fingerprint: String::new(),
+            adopted: false,
+            aside: false,
         };
         for (images, missing) in [(BTreeMap::new(), vec![]), (images(), vec!["/openrc".into()])] {
-            let found = Found { hub: &hub, spec: &spec, sandbox: Some(&sandbox), missing };
+            let found = Found { missing, ..found(&hub, &spec, Some(&sandbox)) };
             let step = reconcile(&[found], &images).remove(0);
             assert!(matches!(step.action, Action::Blocked { .. }), "{:?}", step.action);
         }
+    }
+
+    #[test]
+    fn a_sandbox_that_somebody_works_in_is_not_taken_from_them() {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let mut sandbox = Sandbox {
+            id: "id".to_owned(),
+            hub: hub.name.clone(),
+            state: SandboxState::Running,
+            image: "sha256:0".to_owned(),
+            fingerprint: spec.fingerprint(),
+            adopted: false,
+            aside: false,
+        };
+        let busy = Found { at_work: vec!["bash".to_owned()], ..found(&hub, &spec, Some(&sandbox)) };
+        let Action::Blocked { reason } = reconcile(&[busy], &images()).remove(0).action else {
+            panic!("not blocked")
+        };
+        assert!(reason.contains("somebody works in it: bash"), "{reason}");
+        // Where nothing has to change, whoever works is nobody's trouble.
+        sandbox.image = "sha256:1".to_owned();
+        let busy = Found { at_work: vec!["bash".to_owned()], ..found(&hub, &spec, Some(&sandbox)) };
+        assert_eq!(reconcile(&[busy], &images()).remove(0).action, Action::None);
+    }
+
+    #[test]
+    fn only_another_image_is_an_upgrade_that_can_go_back() {
+        let step = |why| Step {
+            hub: hub().name,
+            action: Action::Remake { why },
+            sandbox: Some("id".to_owned()),
+            aside: None,
+        };
+        assert!(step(Why::NewImage).is_upgrade());
+        assert!(step(Why::Drift(vec![Part::Image, Part::Programs])).is_upgrade());
+        // The old one leads to another master, or is not what was asked for.
+        assert!(!step(Why::Drift(vec![Part::Image, Part::Environment])).is_upgrade());
+        assert!(!step(Why::Drift(vec![Part::Limits])).is_upgrade());
+        assert!(!step(Why::Unfinished).is_upgrade());
+    }
+
+    #[test]
+    fn an_upgrade_that_was_cut_off_is_finished_before_anything_else() {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let aside = Sandbox {
+            id: "old".to_owned(),
+            hub: hub.name.clone(),
+            state: SandboxState::Exited,
+            image: "sha256:0".to_owned(),
+            fingerprint: spec.fingerprint(),
+            adopted: false,
+            aside: true,
+        };
+        let step =
+            reconcile(&[Found { aside: Some(&aside), ..found(&hub, &spec, None) }], &images()).remove(0);
+        assert_eq!((step.action, step.aside.as_deref()), (Action::Finish, Some("old")));
+    }
+
+    #[test]
+    fn a_container_of_the_old_scripts_is_started_and_never_made() {
+        let hub = Hub { container: Some("mvu".to_owned()), ..hub() };
+        let spec = spec(&hub, 1 << 30);
+        let of = |state| {
+            let sandbox = Sandbox {
+                id: "id".to_owned(),
+                hub: hub.name.clone(),
+                state,
+                image: "sha256:0".to_owned(),
+                fingerprint: String::new(),
+                adopted: true,
+                aside: false,
+            };
+            reconcile(&[found(&hub, &spec, Some(&sandbox))], &images()).remove(0).action
+        };
+        assert_eq!(of(SandboxState::Running), Action::None);
+        assert_eq!(of(SandboxState::Exited), Action::Start);
+        assert_eq!(of(SandboxState::Created), Action::Start);
+        assert_eq!(of(SandboxState::Paused), Action::Unpause);
+        let gone = reconcile(&[found(&hub, &spec, None)], &images()).remove(0).action;
+        assert!(matches!(gone, Action::Blocked { reason } if reason.contains("no container mvu")));
     }
 }

@@ -5,4 +5,4 @@ mod passwd;
 mod spec;
 
 pub use passwd::with_operator;
-pub use spec::{Mount, Owner, Part, Payload, SandboxSpec, labels, paths};
+pub use spec::{Mount, Owner, PAYLOADS, Part, Payload, SandboxSpec, labels, paths};

@@ -6,6 +6,9 @@
 if [ -z "${BASH_VERSION-}" ] && command -v bash >/dev/null 2>&1; then
     exec bash "$0" "$@"
 fi
+# In a container that fleet did not make, nothing says where they are.
+: "${OPENRC:=$HOME/bin/openrc.sh}" "${KUBECONFIG:=$HOME/.kube/config}"
+export OPENRC KUBECONFIG
 if [ -r "$OPENRC" ]; then
     . "$OPENRC" </dev/null 1>&2
 else

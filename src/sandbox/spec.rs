@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::hub::{Fleet, Hub, SandboxSettings};
+use crate::hub::{ADOPTED_SOCKET, Fleet, Hub, SandboxSettings};
 use crate::text::hex;
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
@@ -20,6 +20,8 @@ pub mod paths {
     pub const KUBECONFIG: &str = "/home/openstack/.kube/config";
     /// Shared with the hub's state directory: the tunnel's socket and the pinned host key.
     pub const TUNNEL: &str = "/run/fleet";
+    /// The pinned host key.
+    pub const KNOWN_HOSTS: &str = "/run/fleet/known_hosts";
     /// What fleet brings into the container.
     pub const PROGRAMS: &str = "/opt/fleet";
     /// Runs a command with the openrc sourced.
@@ -82,6 +84,13 @@ pub struct Payload {
     pub text: &'static str,
 }
 
+/// What fleet brings into every container.
+pub const PAYLOADS: [Payload; 3] = [
+    Payload { name: "run", text: include_str!("run.sh") },
+    Payload { name: "end", text: include_str!("end.sh") },
+    Payload { name: "tunnel", text: include_str!("tunnel.sh") },
+];
+
 /// Everything that makes a hub's sandbox what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SandboxSpec {
@@ -120,18 +129,15 @@ impl SandboxSpec {
     pub fn of(fleet: &str, hub: &Hub, owner: Owner, memory: u64, pids: u32, network: Option<String>) -> Self {
         let name = hub.name.as_str();
         let key = format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key));
-        let env = BTreeMap::from([
+        let mut env = BTreeMap::from([
             // The two that the old scripts set, and that kubespray's own scripts read.
             ("CLUSTER", name.to_owned()),
             ("K8S_CLUSTER_NAME", name.to_owned()),
-            ("IP", hub.ip.to_string()),
             ("HOME", paths::HOME.to_owned()),
             ("KUBECONFIG", paths::KUBECONFIG.to_owned()),
             ("OPENRC", paths::OPENRC.to_owned()),
-            ("FLEET_SSH_USER", hub.ssh.user.clone()),
-            ("FLEET_SSH_PORT", hub.ssh.port.to_string()),
-            ("FLEET_SSH_KEY", key.clone()),
         ]);
+        env.extend(Self::tunnel_env(hub));
         let home = |dir: &str| format!("{}/{dir}", paths::HOME);
         let bind = |source: PathBuf, target: String, read_only: bool| Mount { source, target, read_only };
         let mounts = vec![
@@ -160,12 +166,25 @@ impl SandboxSpec {
             memory,
             pids,
             network,
-            programs: [
-                Payload { name: "run", text: include_str!("run.sh") },
-                Payload { name: "end", text: include_str!("end.sh") },
-                Payload { name: "tunnel", text: include_str!("tunnel.sh") },
-            ],
+            programs: PAYLOADS,
         }
+    }
+
+    /// What the tunnel of a container that fleet did not make goes by; there the socket goes into what is mounted of the state.
+    pub fn adopted_tunnel_env(hub: &Hub) -> Vec<String> {
+        let socket = format!("{}/.kube/{ADOPTED_SOCKET}", paths::HOME);
+        let env = Self::tunnel_env(hub).into_iter().chain([("FLEET_SOCKET", socket)]);
+        env.map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    /// What a tunnel goes by: the master's address, and how it is reached.
+    pub fn tunnel_env(hub: &Hub) -> [(&'static str, String); 4] {
+        [
+            ("IP", hub.ip.to_string()),
+            ("FLEET_SSH_USER", hub.ssh.user.clone()),
+            ("FLEET_SSH_PORT", hub.ssh.port.to_string()),
+            ("FLEET_SSH_KEY", format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key))),
+        ]
     }
 
     /// Directories of a hub's state, as the old scripts lay them out, and the tunnel's own.

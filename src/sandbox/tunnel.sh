@@ -3,9 +3,27 @@
 # and comes back with the sandbox. It forwards the cluster's API server to 127.0.0.1:6443 for commands in the sandbox,
 # and to a Unix socket in the hub's state directory for fleet itself.
 #
-# Given in the environment: IP, FLEET_SSH_USER, FLEET_SSH_PORT, FLEET_SSH_KEY. Mounted: /run/fleet, with known_hosts.
+# Given in the environment: IP, FLEET_SSH_USER, FLEET_SSH_PORT, FLEET_SSH_KEY. Mounted: /run/fleet, with known_hosts. In a
+# container of the old scripts fleet starts it as another process, and says with FLEET_SOCKET where the socket goes.
+#
+#   tunnel          holds the tunnel until it is told to end
+#   tunnel again    makes the one that runs connect again; status 1 where none runs
+#   tunnel end      ends the one that runs; status 1 where none runs
 set -u
-socket=/run/fleet/api.sock
+mine=/tmp/.fleet-tunnel.pid
+if [ $# -gt 0 ]; then
+    pid=$(cat "$mine" 2>/dev/null) || exit 1
+    # The number may be another process's by now.
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = tunnel ] || exit 1
+    case $1 in
+        again) kill -USR1 "$pid" ;;
+        end) kill -TERM "$pid" ;;
+    esac
+    exit
+fi
+echo $$ >"$mine"
+socket=${FLEET_SOCKET:-/run/fleet/api.sock}
+port="-L 127.0.0.1:6443:127.0.0.1:6443"
 ssh=
 told=
 delay=1
@@ -25,6 +43,14 @@ stop() {
     exit 0
 }
 trap stop TERM INT HUP
+
+# Somebody wants a new connection now: the master's key was pinned anew, say.
+again() {
+    delay=1
+    told=
+    [ -n "$ssh" ] && kill "$ssh" 2>/dev/null
+}
+trap again USR1
 
 while :; do
     rm -f "$socket"
@@ -46,17 +72,26 @@ while :; do
         -o LogLevel=ERROR \
         -i "$FLEET_SSH_KEY" \
         -p "$FLEET_SSH_PORT" \
-        -L 127.0.0.1:6443:127.0.0.1:6443 \
+        $port \
         -L "$socket:127.0.0.1:6443" \
         "$FLEET_SSH_USER@$IP" </dev/null >/tmp/.fleet-tunnel 2>&1 &
     ssh=$!
     wait "$ssh"
     status=$?
+    # A signal ends the waiting, and not yet ssh, which has the port as long as it is there.
+    while kill -0 "$ssh" 2>/dev/null; do
+        wait "$ssh"
+        status=$?
+    done
     ssh=
     lasted=$(($(date +%s) - began))
     # The reason is what ssh says last, below its banners.
     why=$(tr -d '\r' </tmp/.fleet-tunnel | grep -v '^@*$' | tail -n 2 | tr '\n' ' ')
     say "ssh to $FLEET_SSH_USER@$IP ended with status $status: ${why:-no reason given}"
+    # In a container that fleet did not make, an operator's own tunnel may have the port: then it is theirs.
+    case ${FLEET_SOCKET:+$why} in
+        *"cannot listen to port: 6443"*) port= ;;
+    esac
     if [ "$lasted" -ge 30 ]; then
         delay=1
         told=

@@ -1,5 +1,7 @@
 //! Docker engines: sandboxes, and commands in them. The only importer of `bollard`.
 
+mod adopted;
+mod images;
 mod old;
 mod processes;
 
@@ -15,15 +17,15 @@ use bollard::models::{
     HostConfigLogConfig, Mount as BindMount, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
-    LogsOptions, RemoveContainerOptions, ResizeExecOptions, StartContainerOptions, StopContainerOptions,
-    UploadToContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, KillContainerOptions,
+    ListContainersOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions, ResizeExecOptions,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::io::AsyncWrite;
 
-use crate::hub::HubName;
+use crate::hub::{ASIDE, HubName};
 use crate::observed::{Sandbox, SandboxState};
 use crate::sandbox::{SandboxSpec, labels, paths, with_operator};
 
@@ -52,6 +54,9 @@ pub enum Error {
     /// A container of that name is there and is not this fleet's.
     #[error("container {name} is there and is not a sandbox of this fleet")]
     NotOurs { name: String },
+    /// The registry does not give the image.
+    #[error("cannot pull image {image}: {why}")]
+    Pull { image: String, why: String },
     /// The container's `/etc/passwd` could not be read or written.
     #[error("cannot prepare the users of {container}: {why}")]
     Passwd { container: String, why: String },
@@ -71,6 +76,9 @@ impl Error {
             }),
             Error::NoImage { image } => Some(format!(
                 "pull it (`docker pull {image}`), or build fleet's own: `docker build -t {image} images/sandbox`"
+            )),
+            Error::Pull { image, .. } => Some(format!(
+                "fleet asks the registry as nobody in particular: where it wants a login, `docker pull {image}` and then `fleet up`"
             )),
             Error::NotOurs { name } => {
                 Some(format!("remove it (`docker rm {name}`), or give the fleet another `name` in fleet.toml"))
@@ -201,17 +209,6 @@ impl Engine {
         Ok(found.into_iter().filter_map(as_sandbox).collect())
     }
 
-    /// The id of the image of that name, which changes when another one is built or pulled under it; `None` where the
-    /// engine has none.
-    pub async fn image_id(&self, image: &str) -> Result<Option<String>, Error> {
-        let asked = self.ask(|| format!("look at image {image}"), self.docker.inspect_image(image)).await;
-        match asked {
-            Ok(found) => Ok(Some(found.id.unwrap_or_default())),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Whether a container of that name is there, and if so whether it is a sandbox of this fleet.
     pub async fn container_is_ours(&self, name: &str, fleet: &str) -> Result<Option<bool>, Error> {
         let asked = self
@@ -315,6 +312,13 @@ impl Engine {
         .await
     }
 
+    /// Gives a container another name.
+    pub async fn rename(&self, id: &str, name: &str) -> Result<(), Error> {
+        let options = RenameContainerOptions { name: name.to_owned() };
+        self.ask(|| format!("rename container {id} to {name}"), self.docker.rename_container(id, options))
+            .await
+    }
+
     /// Stops a container. An orderly end first: the tunnel's supervisor closes the connection. It has an init, so this takes
     /// 0.1 s.
     pub async fn stop(&self, id: &str) -> Result<(), Error> {
@@ -325,6 +329,13 @@ impl Engine {
     /// Lets a container go on that was paused.
     pub async fn unpause(&self, id: &str) -> Result<(), Error> {
         self.ask(|| format!("unpause container {id}"), self.docker.unpause_container(id)).await
+    }
+
+    /// Sends a signal to a container's first process; its init hands it on.
+    pub async fn signal(&self, id: &str, signal: &str) -> Result<(), Error> {
+        let options = KillContainerOptions { signal: signal.to_owned() };
+        let what = || format!("send {signal} to container {id}");
+        self.ask(what, self.docker.kill_container(id, Some(options))).await
     }
 
     /// Stops a container and removes it. One that is not there any more is as good as removed.
@@ -351,6 +362,22 @@ impl Engine {
                 Ok(text)
             });
         self.ask(|| format!("read the log of container {id}"), read).await
+    }
+
+    /// What a container's first process writes: its last lines, and with `follow` all that comes. There is no time limit.
+    pub fn log(
+        &self,
+        id: &str,
+        lines: usize,
+        follow: bool,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
+        let options =
+            LogsOptions { stdout: true, stderr: true, follow, tail: lines.to_string(), ..Default::default() };
+        let what = format!("read the log of container {id}");
+        self.docker.logs(id, Some(options)).map(move |piece| match piece {
+            Ok(piece) => Ok(piece.into_bytes()),
+            Err(source) => Err(Error::Request { what: what.clone(), source: Box::new(source) }),
+        })
     }
 
     /// Starts a command in a container.
@@ -413,6 +440,8 @@ impl Engine {
 fn as_sandbox(summary: ContainerSummary) -> Option<Sandbox> {
     let found = summary.labels?;
     Some(Sandbox {
+        adopted: false,
+        aside: summary.names.iter().flatten().any(|name| name.ends_with(ASIDE)),
         id: summary.id?,
         hub: HubName::new(found.get(labels::HUB)?).ok()?,
         image: summary.image_id.unwrap_or_default(),

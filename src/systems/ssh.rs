@@ -39,9 +39,15 @@ const GRACE: Duration = Duration::from_millis(300);
 /// libssh2's `LIBSSH2_ERROR_TIMEOUT`.
 const TIMED_OUT: ssh2::ErrorCode = ssh2::ErrorCode::Session(-9);
 
-/// Asks a server for its host key, the best that it has.
-pub async fn host_key(ip: IpAddr, port: u16, limit: Duration) -> Result<HostKey, Error> {
-    let algorithms = HOST_KEY_ALGORITHMS.join(",");
+/// Asks a server for its host key: one of the pinned key's type, where it has one, because a server has several; otherwise the
+/// best that it has.
+pub async fn host_key(
+    ip: IpAddr,
+    port: u16,
+    pinned: Option<&HostKey>,
+    limit: Duration,
+) -> Result<HostKey, Error> {
+    let algorithms = preference(pinned);
     let call = Call::new(ip, port, limit);
     call.on_thread(move |session| call.handshake(session, &algorithms)).await
 }
@@ -73,6 +79,14 @@ pub async fn read_admin_conf(
 /// Whether a private key can be used by a sandbox's tunnel, where nobody types a passphrase and no agent is.
 pub fn check_key(path: &Path) -> Result<(), Error> {
     load_key(path).map(drop).map_err(|source| Error::Key { path: path.to_owned(), source })
+}
+
+/// The algorithms to ask a server for: the pinned key's first, the others too, so that a change can be told as one.
+fn preference(pinned: Option<&HostKey>) -> String {
+    let own = pinned.map_or("", HostKey::host_key_algorithms);
+    let others = HOST_KEY_ALGORITHMS.into_iter().filter(|other| !own.split(',').any(|own| own == *other));
+    let own = Some(own).filter(|own| !own.is_empty());
+    own.into_iter().chain(others).collect::<Vec<_>>().join(",")
 }
 
 /// Whether an SSH agent can be asked.
@@ -174,13 +188,8 @@ impl Call {
         HostKey::from_blob(blob).ok_or(Error::UnknownHostKey { peer })
     }
 
-    /// Asks for the pinned key's type first, because a server has several keys; for the others too, so that a change can
-    /// be told as one.
     fn handshake_pinned(&self, session: &mut Session, pinned: &HostKey) -> Result<(), Error> {
-        let own = pinned.host_key_algorithms();
-        let others = HOST_KEY_ALGORITHMS.into_iter().filter(|other| !own.split(',').any(|own| own == *other));
-        let algorithms: Vec<&str> = std::iter::once(own).chain(others).collect();
-        let found = self.handshake(session, &algorithms.join(","))?;
+        let found = self.handshake(session, &preference(Some(pinned)))?;
         if found == *pinned {
             return Ok(());
         }
@@ -354,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_where_nobody_listens_is_told_as_refused() {
         let port = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap().port();
-        let error = host_key(HERE, port, LIMIT).await.unwrap_err();
+        let error = host_key(HERE, port, None, LIMIT).await.unwrap_err();
         assert!(matches!(error, Error::Connect { .. }));
         assert!(
             chain(&error).contains(&format!("127.0.0.1:{port}: Connection refused")),
@@ -368,7 +377,7 @@ mod tests {
     async fn a_server_that_never_answers_costs_the_time_limit_alone() {
         let listener = TcpListener::bind((HERE, 0)).unwrap();
         let start = Instant::now();
-        let error = host_key(HERE, listener.local_addr().unwrap().port(), SHORT).await.unwrap_err();
+        let error = host_key(HERE, listener.local_addr().unwrap().port(), None, SHORT).await.unwrap_err();
         assert!(matches!(error, Error::TimedOut { doing: "agreeing on keys", .. }), "{error:?}");
         assert!(start.elapsed() < SHORT * 3);
     }
@@ -384,7 +393,7 @@ mod tests {
             }
         });
         let start = Instant::now();
-        let error = host_key(HERE, port, SHORT).await.unwrap_err();
+        let error = host_key(HERE, port, None, SHORT).await.unwrap_err();
         assert!(matches!(error, Error::TimedOut { .. } | Error::Handshake { .. }), "{error:?}");
         assert!(start.elapsed() < SHORT * 3);
     }
@@ -397,7 +406,7 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         });
-        let error = host_key(HERE, port, LIMIT).await.unwrap_err();
+        let error = host_key(HERE, port, None, LIMIT).await.unwrap_err();
         assert!(matches!(error, Error::Handshake { .. }), "{error:?}");
     }
 
@@ -405,7 +414,7 @@ mod tests {
     async fn a_caller_that_goes_away_hangs_up() {
         let listener = TcpListener::bind((HERE, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let call = host_key(HERE, port, Duration::from_mins(1));
+        let call = host_key(HERE, port, None, Duration::from_mins(1));
         assert!(timeout(SHORT, call).await.is_err());
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on says so by panicking; and what is easy to read comes first"
 )]
 
+mod adopt;
 mod bad_input;
 mod common;
 mod doctor;

@@ -5,10 +5,7 @@ use crate::common::volumes::{ONLY_ANCIENT, Planted, Wanted, all_ids, plant, run}
 use crate::common::{Fleet, breaking, standing};
 
 fn at_a_terminal(fleet: &Fleet, config: &str) -> Pty {
-    let script = format!("exec {} --config {config} orphans --delete", env!("CARGO_BIN_EXE_fleet"));
-    Pty::run(&script, |command| {
-        command.current_dir(fleet.dir.path()).env_remove("DOCKER_HOST");
-    })
+    fleet.at_terminal(&["--config", config, "orphans", "--delete"])
 }
 
 fn some() -> [Planted; 2] {

@@ -1,9 +1,10 @@
 //! The tunnel: the sandbox holds it, and brings it back, with no fleet process running.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::common::world::{Undo, docker, eventually, try_sh};
-use crate::common::{Fleet, WorldHub, breaking, standing, world};
+use crate::common::{Fleet, WorldHub, breaking, standing, using, world};
 
 /// Within this the tunnel is back: 4 s for an attempt that began too early, 2 s at most between two attempts, and one
 /// connection.
@@ -123,27 +124,192 @@ fn no_process_is_left_of_a_connection_that_was_cut() {
     assert_eq!(fleet.processes("mvu23s").len(), before);
 }
 
-#[test]
-fn a_master_with_another_host_key_is_refused() {
-    let _breaking = breaking();
-    let (fleet, hub) = (standing(), world().hub("pyaos"));
+/// Puts new host keys onto a master, and the old ones back when it is over; both keep the right to go on with what is pinned.
+fn new_host_keys(hub: &'static WorldHub) -> Undo<impl FnMut()> {
     let on_master = |script: &str| docker(&["exec", &hub.container, "sh", "-c", script]);
-    let _mend = mend(hub);
     on_master(
         "mkdir -p /root/keys && mv /etc/ssh/ssh_host_* /root/keys/ && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key \
          && ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key && pkill -x sshd",
     );
-    let _keys = Undo(|| {
+    let listens = move || std::net::TcpStream::connect((hub.ip.as_str(), 22)).is_ok();
+    eventually("sshd is back", Duration::from_secs(20), listens);
+    Undo(move || {
         on_master("mv -f /root/keys/* /etc/ssh/ && pkill -x sshd");
+        eventually("sshd is back", Duration::from_secs(20), listens);
+    })
+}
+
+/// The fingerprint of a master's key of the type that is pinned, as somebody reads it on its console.
+fn fingerprint(hub: &WorldHub) -> String {
+    let line = docker(&["exec", &hub.container, "ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub"]);
+    line.split_whitespace().nth(1).expect("a fingerprint").to_owned()
+}
+
+#[test]
+fn a_master_with_another_host_key_is_refused_until_somebody_has_looked_at_both() {
+    let _breaking = breaking();
+    let (fleet, hub) = (standing(), world().hub("pyaos"));
+    let _mend = mend(hub);
+    let old = fingerprint(hub);
+    let pins = || std::fs::read_to_string(fleet.state("pyaos").join("tunnel/known_hosts")).expect("pinned");
+    let before = pins();
+    let _trusted = Undo(|| {
+        fleet.run(&["trust", "pyaos", "--host-key", &old]).exits(0);
     });
+    let keys = new_host_keys(hub);
+    let new = fingerprint(hub);
+    assert_ne!(old, new);
     let container = fleet.container("pyaos");
     eventually("the tunnel is refused", Duration::from_secs(20), || {
         let output = try_sh("docker", &["logs", "--tail", "3", &container]);
         String::from_utf8_lossy(&output.stdout).contains("Host key verification failed")
     });
     assert!(!answers(fleet, hub));
-    let run = fleet.run(&["status", "pyaos"]).exits(1);
-    run.says("pyaos: ").says("there is no tunnel");
-    // A hub that is made now sees the difference to what was pinned, too.
+    for command in [&["status", "pyaos"][..], &["tunnel", "status", "pyaos"]] {
+        fleet
+            .run(command)
+            .exits(1)
+            .says("there is no tunnel")
+            .says("Host key verification failed")
+            .says("fleet trust pyaos");
+    }
     fleet.run(&["exec", "--hub", "pyaos", "kubectl", "--request-timeout=2s", "get", "nodes"]).exits(1);
+
+    // Nobody is there to type, and a script that demands another key gets none.
+    fleet
+        .run(&["trust", "pyaos"])
+        .exits(4)
+        .says(&old)
+        .says(&new)
+        .says(&format!("fleet trust pyaos --host-key {new}"));
+    fleet.run(&["trust", "pyaos", "--host-key", &old]).exits(1).says(&new).says("nothing was changed");
+    assert_eq!(pins(), before);
+    assert!(!answers(fleet, hub));
+
+    fleet
+        .run(&["trust", "pyaos", "--host-key", &new])
+        .exits(0)
+        .says(&format!("pinned {new}"))
+        .says("its API answers");
+    assert!(answers(fleet, hub));
+    let path = fleet.state("pyaos").join("tunnel/known_hosts");
+    assert_eq!(std::fs::metadata(path).expect("there").permissions().mode() & 0o777, 0o600);
+    fleet.run(&["status", "pyaos"]).exits(0);
+    fleet.run(&["trust", "pyaos"]).exits(0).says("the key that is pinned");
+    drop(keys);
+}
+
+#[test]
+fn a_person_trusts_a_new_host_key_by_typing_yes_in_full() {
+    let _breaking = breaking();
+    let (fleet, hub) = (standing(), world().hub("fsu-s23"));
+    let _mend = mend(hub);
+    let old = fingerprint(hub);
+    let _trusted = Undo(|| {
+        fleet.run(&["trust", "fsu-s23", "--host-key", &old]).exits(0);
+    });
+    let keys = new_host_keys(hub);
+    let new = fingerprint(hub);
+    let mut refused = fleet.at_terminal(&["trust", "fsu-s23"]);
+    refused.shows("Type yes");
+    refused.types("y\n");
+    refused.shows("not confirmed");
+    assert_eq!(refused.end(), Some(4));
+    let mut trusted = fleet.at_terminal(&["trust", "fsu-s23"]);
+    assert!(trusted.shows("Type yes").contains(&new));
+    trusted.types("yes\n");
+    trusted.shows("its API answers");
+    assert_eq!(trusted.end(), Some(0));
+    assert!(answers(fleet, hub));
+    drop(keys);
+}
+
+#[test]
+fn a_kubeconfig_is_fetched_again_and_the_old_one_is_kept() {
+    let _breaking = breaking();
+    let (fleet, hub) = (standing(), world().hub("mvu23s"));
+    let _mend = mend(hub);
+    let dir = fleet.state("mvu23s").join("kube");
+    let kept = || {
+        let all = std::fs::read_dir(&dir).expect("a directory").flatten().map(|entry| entry.path());
+        all.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("config.2")))
+            .collect::<Vec<_>>()
+    };
+    let file = "jhubs/mvu23s/kube/config";
+    let whole = std::fs::read_to_string(dir.join("config")).expect("there");
+    // As after `kubeadm certs renew`, the file in the state is not the cluster's any more.
+    fleet.write_in_place(file, &whole.replace("client-key-data", "client-kay-data"));
+    let _old = Undo(|| {
+        fleet.write_in_place(file, &whole);
+        for path in kept() {
+            std::fs::remove_file(path).expect("removed");
+        }
+    });
+    fleet.run(&["status", "mvu23s"]).exits(1);
+    let run = fleet.run(&["trust", "mvu23s", "--kubeconfig"]).exits(0).says("fetched the kubeconfig");
+    let [old] = &kept()[..] else { panic!("one is kept: {:?}", kept()) };
+    run.says(&old.display().to_string());
+    assert!(std::fs::read_to_string(old).expect("kept").contains("client-kay-data"));
+    assert_eq!(std::fs::metadata(old).expect("kept").permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(dir.join("config")).expect("there"), whole);
+    fleet.run(&["status", "mvu23s"]).exits(0);
+}
+
+#[test]
+fn a_tunnel_is_connected_again_and_what_runs_in_the_sandbox_goes_on() {
+    let _breaking = breaking();
+    let (fleet, hub) = (standing(), world().hub("ou23s"));
+    let _mend = mend(hub);
+    let container = fleet.container("ou23s");
+    let ssh = || docker(&["exec", &container, "pgrep", "-x", "ssh"]).trim().to_owned();
+    let started = || docker(&["inspect", "--format", "{{.State.StartedAt}}", &container]);
+    let (first, since) = (ssh(), started());
+    docker(&["exec", "-d", &container, "sleep", "612"]);
+    fleet.run(&["tunnel", "restart", "ou23s"]).exits(0).says("ou23s: connected again");
+    assert_ne!(ssh(), first);
+    assert_eq!(started(), since);
+    docker(&["exec", &container, "pkill", "-f", "sleep 612"]);
+    assert!(answers(fleet, hub));
+    fleet.run(&["tunnel", "logs", "ou23s", "-n", "1"]).exits(0).prints("tunnel: ssh to ubuntu@");
+    let run = fleet.run(&["tunnel", "restart", "--all"]).exits(0);
+    for hub in ["ou23s", "mvu23s", "fsu-s23", "pyaos"] {
+        run.stderr.contains(&format!("{hub}: connected again")).then_some(()).expect(hub);
+    }
+}
+
+#[test]
+fn the_state_of_every_tunnel_is_told_with_where_it_leads_and_since_when() {
+    let _using = using();
+    let fleet = standing();
+    let looks = fleet.run(&["tunnel", "status", "--format", "json"]).exits(0).json();
+    let looks = looks.as_array().expect("an array");
+    assert_eq!(looks.len(), 4);
+    for look in looks {
+        let hub = world().hub(look["hub"].as_str().expect("a name"));
+        assert_eq!(look["master"], format!("ubuntu@{}:22", hub.ip));
+        assert_eq!(look["tunnel"], "up");
+        assert_eq!(look["host_key"], fingerprint(hub));
+        assert!(
+            look["answered_ms"].is_u64() && look["since"].is_string() && look["problem"].is_null(),
+            "{look}"
+        );
+    }
+    let table = fleet.run(&["tunnel", "status", "pyaos"]).exits(0).stdout;
+    assert_eq!(table.lines().next().expect("a heading").split_whitespace().next(), Some("HUB"));
+    assert!(table.contains("pyaos") && table.contains(" up "), "{table}");
+}
+
+#[test]
+fn a_tunnel_of_a_stopped_sandbox_cannot_be_restarted_and_the_others_can() {
+    let _breaking = breaking();
+    let fleet = standing();
+    let container = fleet.container("pyaos");
+    docker(&["stop", "-t", "3", &container]);
+    let _start = Undo(|| {
+        docker(&["start", &container]);
+        eventually("the tunnel is back", BACK, || answers(fleet, world().hub("pyaos")));
+    });
+    let run = fleet.run(&["tunnel", "restart", "pyaos", "mvu23s"]).exits(1);
+    run.says("hub pyaos: its sandbox is not running").says("fleet up pyaos").says("mvu23s: connected again");
+    fleet.run(&["tunnel", "status", "pyaos"]).exits(1).says("pyaos: its sandbox is not running");
 }

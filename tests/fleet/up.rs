@@ -1,10 +1,13 @@
 //! `fleet up` and `fleet down`: sandboxes are brought to what fleet.toml says, and nothing else is touched.
 
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::world::docker;
+use crate::common::world::{Undo, docker, eventually, try_sh};
 use crate::common::{Fleet, using, world};
 
 /// What a dry run says that a hub needs, and why.
@@ -160,4 +163,169 @@ fn a_master_that_is_away_does_not_keep_a_sandbox_from_being_made() {
     fleet.write("jhubs/ou23s/tunnel/known_hosts", &pinned.replace(&here, "192.0.2.1"));
     fleet.run(&["up"]).exits(1).says("hub ou23s: cannot bring the tunnel up");
     fleet.run(&["exec", "--hub", "ou23s", "sh", "-c", "test \"$IP\" = 192.0.2.1"]).exits(0);
+}
+
+/// Makes an image of the sandbox's own in which a shell command was run, under that name; returns its id.
+fn build(image: &str, script: &str) -> String {
+    let name = format!("build-{}", image.replace(['/', ':'], "-"));
+    docker(&[
+        "run",
+        "--name",
+        &name,
+        "--user",
+        "0:0",
+        "--entrypoint",
+        "sh",
+        "fleet/sandbox:latest",
+        "-c",
+        script,
+    ]);
+    // The command of the image is not what was run here.
+    docker(&["commit", "--change", "USER openstack", "--change", "ENTRYPOINT []", &name, image]);
+    docker(&["rm", "-f", &name]);
+    docker(&["inspect", "-f", "{{.Id}}", image])
+}
+
+fn image_of(fleet: &Fleet, hub: &str) -> String {
+    docker(&["inspect", "-f", "{{.Image}}", &fleet.container(hub)])
+}
+
+#[test]
+fn an_image_in_which_no_tunnel_comes_up_is_given_back_and_the_hubs_after_it_keep_theirs() {
+    let _using = using();
+    let fleet = Fleet::with_settings("[timeouts]\ntunnel = \"6s\"");
+    let image = format!("{}:upgrade", fleet.name);
+    let good = build(&image, "true");
+    let _image = Undo(|| {
+        try_sh("docker", &["rmi", "-f", &image]);
+    });
+    set(&fleet, &format!("image = \"{image}\""));
+    for hub in ["ou23s", "mvu23s"] {
+        fleet.add(world().hub(hub)).exits(0);
+    }
+    let before = [id(&fleet, "ou23s"), id(&fleet, "mvu23s")];
+    build(&image, "rm /usr/bin/ssh");
+    let run = fleet.run(&["up"]).exits(1);
+    run.says("hub ou23s: cannot bring the tunnel up")
+        .says("its sandbox of the old image goes on")
+        .says("hub mvu23s: it keeps its old image");
+    assert_eq!([id(&fleet, "ou23s"), id(&fleet, "mvu23s")], before);
+    assert_eq!(image_of(&fleet, "ou23s"), good);
+    assert_eq!(fleet.containers().len(), 2);
+    fleet.run(&["pvc"]).exits(0);
+    let new = build(&image, "touch /new");
+    fleet
+        .run(&["up"])
+        .exits(0)
+        .says("ou23s: made again (a new image)")
+        .says("mvu23s: made again (a new image)");
+    assert_eq!([image_of(&fleet, "ou23s"), image_of(&fleet, "mvu23s")], [new.clone(), new]);
+    assert_eq!(fleet.containers().len(), 2);
+    fleet.run(&["pvc"]).exits(0);
+}
+
+#[test]
+fn an_upgrade_that_is_killed_at_any_moment_is_finished_by_the_next_up() {
+    let _using = using();
+    let fleet = Fleet::empty();
+    let image = format!("{}:killed", fleet.name);
+    let _image = Undo(|| {
+        try_sh("docker", &["rmi", "-f", &image]);
+    });
+    build(&image, "true");
+    set(&fleet, &format!("image = \"{image}\""));
+    fleet.add(world().hub("ou23s")).exits(0);
+    for pause in [30, 100, 250, 500, 800, 1200, 2000] {
+        let new = build(&image, &format!("echo {pause} >/new"));
+        let running = fleet.start(&["up"]);
+        std::thread::sleep(Duration::from_millis(pause));
+        running.signal("KILL");
+        running.end();
+        fleet.run(&["up"]).exits(0);
+        assert_eq!(fleet.containers().len(), 1, "after {pause} ms");
+        assert_eq!(image_of(&fleet, "ou23s"), new, "after {pause} ms");
+        fleet.run(&["pvc"]).exits(0);
+    }
+}
+
+#[test]
+fn a_sandbox_in_which_somebody_works_is_not_taken_from_them_unless_that_is_said() {
+    let _using = using();
+    let fleet = Fleet::with(&["ou23s"]);
+    let before = id(&fleet, "ou23s");
+    docker(&["exec", "-d", &fleet.container("ou23s"), "sleep", "615"]);
+    set(&fleet, "pids = 301");
+    fleet.run(&["up"]).exits(1).says("hub ou23s: ").says("somebody works in it: sleep").says("--force");
+    assert_eq!(id(&fleet, "ou23s"), before);
+    fleet.run(&["up", "--force"]).exits(0).says("ou23s: made again (limits)");
+    assert_ne!(id(&fleet, "ou23s"), before);
+}
+
+/// A registry on this machine, which the engine asks without TLS because it is on loopback.
+struct Registry {
+    process: Child,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Registry {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        let config = dir.path().join("config.yml");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
+            dir.path().join("data").display()
+        );
+        let mut file = std::fs::File::create(&config).expect("made");
+        file.write_all(text.as_bytes()).expect("written");
+        let program = std::env::var("FLEET_TEST_REGISTRY").expect("scripts/test says where the registry is");
+        let process = Command::new(program)
+            .arg("serve")
+            .arg(&config)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        let registry = Self { process: process.expect("the registry starts"), address, _dir: dir };
+        eventually("the registry answers", Duration::from_secs(20), || {
+            try_sh("curl", &["-sfm2", &format!("http://{}/v2/", registry.address)]).status.success()
+        });
+        registry
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_the_registry_has_under_the_images_name_is_fetched_only_where_that_is_said() {
+    let _using = using();
+    let registry = Registry::new();
+    let fleet = Fleet::empty();
+    let image = format!("{}/sandbox", registry.address);
+    let old = build(&image, "true");
+    docker(&["push", "-q", &image]);
+    set(&fleet, &format!("image = \"{image}\""));
+    fleet.add(world().hub("ou23s")).exits(0);
+    let new = build(&image, "touch /new");
+    docker(&["push", "-q", &image]);
+    docker(&["tag", &old, &image]);
+    let _image = Undo(|| {
+        try_sh("docker", &["rmi", "-f", &image, &old, &new]);
+    });
+    fleet.run(&["up"]).exits(0).says("there is nothing to do");
+    fleet.run(&["up", "--pull"]).exits(0).says("there is a new one").says("ou23s: made again (a new image)");
+    assert_eq!(image_of(&fleet, "ou23s"), new);
+    fleet.run(&["up", "--pull"]).exits(0).says("it is the newest").says("there is nothing to do");
+    let before = id(&fleet, "ou23s");
+    drop(registry);
+    fleet.run(&["up", "--pull"]).exits(1).says(&format!("cannot pull image {image}"));
+    assert_eq!(id(&fleet, "ou23s"), before);
+    fleet.run(&["pvc"]).exits(0);
 }

@@ -1,26 +1,17 @@
 //! Asking whether what was shown may be deleted: the brake, `--confirm`, and what is typed at a terminal.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
-
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{Args, Format};
-use crate::commands::context::{Context, tell};
+use crate::commands::context::Context;
+use crate::commands::prompt::{self, unconfirmed};
 use crate::confirm::{Confirmed, to_type};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::hub::OrphanRules;
 use crate::plan::brake::brake;
 use crate::plan::orphans::{Deletions, OrphanPlan};
 use crate::report::duration;
 use crate::text::{clean, count};
-
-/// How long fleet waits for somebody who reads the plan. The second look comes afterwards, so that nothing rests on what
-/// was seen before.
-const PATIENCE: Duration = Duration::from_mins(10);
-
-/// The most that is read of what is typed.
-const LINE: u64 = 4096;
 
 /// Whether it may be deleted. The plan has been shown.
 pub(super) async fn ask(
@@ -49,50 +40,25 @@ pub(super) async fn ask(
             format!("look at each of them above; then: {}", command(args, context, args.max)),
         ));
     }
-    tell(&format!(
+    let question = format!(
         "{volumes}, {} GiB, will be deleted for good.\nTo confirm, type {} (anything else keeps them): ",
         total.gib,
         clean(&to_type(deletions))
-    ));
-    let typed = tokio::select! {
-        typed = read_line() => typed,
-        () = tokio::time::sleep(PATIENCE) => {
-            tell("\n");
-            return Err(unconfirmed(
-                format!("nothing was typed within {} minutes; nothing is deleted", PATIENCE.as_secs() / 60),
-                "run it again".to_owned(),
-            ));
-        }
-        () = context.interrupt.asked() => {
-            tell("\n");
-            return Err(Failure::interrupted());
-        }
-    };
-    Confirmed::by_typing(deletions, &typed).ok_or_else(|| {
-        unconfirmed("that is something else; nothing is deleted".to_owned(), "run it again".to_owned())
-    })
+    );
+    // The second look comes afterwards, so that nothing rests on what was seen before somebody took their time to read.
+    let typed = prompt::ask(context, &question, "nothing is deleted").await?;
+    Confirmed::by_typing(deletions, &typed)
+        .ok_or_else(|| unconfirmed("that is something else; nothing is deleted", "run it again"))
 }
 
 /// Whether somebody is there who reads and types. A program that reads JSON is not.
 fn can_type(args: &Args) -> bool {
-    args.format == Format::Table && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    args.format == Format::Table && prompt::can_type()
 }
 
 /// Whether the plan that is shown on standard output goes to the same person.
 pub(super) fn is_shown_elsewhere(args: &Args) -> bool {
     !args.confirm && can_type(args) && !std::io::stdout().is_terminal()
-}
-
-/// What is typed up to the end of the line; nothing where there is no more.
-async fn read_line() -> String {
-    let mut line = Vec::new();
-    // What cannot be read confirms nothing.
-    let _ = BufReader::new(tokio::io::stdin().take(LINE)).read_until(b'\n', &mut line).await;
-    String::from_utf8_lossy(&line).into_owned()
-}
-
-fn unconfirmed(problem: String, hint: String) -> Failure {
-    Failure { exit: Exit::Unconfirmed, problems: vec![problem], hint: Some(hint) }
 }
 
 /// The same command, confirmed.

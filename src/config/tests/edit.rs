@@ -186,19 +186,33 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
         any::<u32>(),
         awkward(),
         rest,
-        prop::option::of("[a-z]{1,8}(:[a-z0-9]{1,4})?"),
+        (
+            prop::option::of("[a-z]{1,8}(:[a-z0-9]{1,4})?"),
+            prop::option::of(awkward()),
+            prop::option::of("[a-z0-9][a-z0-9_.-]{0,8}"),
+        ),
     )
-        .prop_map(|(name, bits, openrc, (ssh_user, ssh_port, ssh_key, project_domain), image)| NewHub {
-            name: self::name(&name),
-            // In 10.0.0.0/8, where every address is a machine's.
-            ip: std::net::Ipv4Addr::from(0x0a00_0000 | (bits & 0x00ff_ffff)).into(),
-            openrc: Path::new("/rc").join(openrc),
-            ssh_user,
-            ssh_port,
-            ssh_key: ssh_key.map(|key| Path::new("/keys").join(key)),
-            project_domain,
-            image,
-        })
+        .prop_map(
+            |(
+                name,
+                bits,
+                openrc,
+                (ssh_user, ssh_port, ssh_key, project_domain),
+                (image, state, container),
+            )| NewHub {
+                name: self::name(&name),
+                // In 10.0.0.0/8, where every address is a machine's.
+                ip: std::net::Ipv4Addr::from(0x0a00_0000 | (bits & 0x00ff_ffff)).into(),
+                openrc: Path::new("/rc").join(openrc),
+                ssh_user,
+                ssh_port,
+                ssh_key: ssh_key.map(|key| Path::new("/keys").join(key)),
+                project_domain,
+                image,
+                state: state.map(|state| Path::new("/states").join(state)),
+                container,
+            },
+        )
 }
 
 /// What can stand between tables without meaning anything.

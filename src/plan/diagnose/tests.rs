@@ -13,6 +13,7 @@ fn good() -> HubLook {
         openrc_stale: Answer::Seen(false),
         openrc_open_to_others: Some(false),
         tunnel: Answer::Seen(Tunnel::Up),
+        tunnel_said: None,
         api: Answer::Seen(()),
         credentials: expiring(None),
         nodes: Answer::Seen(vec![node("ou23s-1", true)]),
@@ -73,6 +74,7 @@ fn whatever_does_not_answer_is_told_with_its_reason_and_what_to_do() {
 fn what_was_not_asked_is_not_told_once_more() {
     let look = HubLook {
         tunnel: Answer::NotAsked,
+        tunnel_said: None,
         api: Answer::NotAsked,
         credentials: Answer::NotAsked,
         nodes: Answer::NotAsked,

@@ -160,6 +160,7 @@ pub(crate) fn old_container(cluster: &str, ip: &str) -> OldContainer {
         cluster: Some(cluster.to_owned()),
         ip: ip.parse().ok(),
         has_kubeconfig: true,
+        mounts: Vec::new(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, MountPoint};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use futures_util::future::try_join_all;
 
 use super::{Engine, Error};
-use crate::observed::OldContainer;
+use crate::observed::{OldContainer, OldMount};
 use crate::sandbox::{labels, paths};
 
 /// What the images of the old scripts are called, whoever built them: `unidata/science-gateway-gpu` too.
@@ -75,6 +75,10 @@ fn as_old(found: ContainerInspectResponse) -> Option<OldContainer> {
     let image = config.image.unwrap_or_default();
     let cluster = of_env(CLUSTER).map(str::to_owned);
     let has_kubeconfig = targets.any(|target| target.trim_end_matches('/') == KUBE);
+    let as_mount = |mount: &MountPoint| {
+        let target = mount.destination.as_deref()?.trim_end_matches('/').to_owned();
+        Some(OldMount { source: mount.source.as_deref()?.into(), target })
+    };
     (is_theirs(&image) || cluster.is_some() || has_kubeconfig).then(|| OldContainer {
         id: found.id.unwrap_or_default(),
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -83,6 +87,7 @@ fn as_old(found: ContainerInspectResponse) -> Option<OldContainer> {
         image,
         cluster,
         has_kubeconfig,
+        mounts: mounts.iter().filter_map(as_mount).collect(),
     })
 }
 
@@ -90,7 +95,7 @@ fn as_old(found: ContainerInspectResponse) -> Option<OldContainer> {
 mod tests {
     use std::collections::HashMap;
 
-    use bollard::models::{ContainerConfig, MountPoint};
+    use bollard::models::ContainerConfig;
 
     use super::*;
 

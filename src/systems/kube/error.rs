@@ -133,7 +133,9 @@ impl Error {
             }
             Error::ReadKubeconfig { .. } => None,
             Error::Kubeconfig { source, .. } => Some(source.hint()),
-            Error::Certificates { .. } => Some("fetch the master's admin.conf again".to_owned()),
+            Error::Certificates { .. } => {
+                Some("fetch the master's admin.conf again: fleet trust HUB --kubeconfig".to_owned())
+            }
             Error::Ask { source, .. } => source.hint().map(ToOwned::to_owned),
         }
     }
@@ -172,15 +174,15 @@ impl Cause {
                 }
                 Kind::CertificateExpired => {
                     "renew with `sudo kubeadm certs renew all` on the master, restart its control plane, then fetch \
-                     admin.conf again"
+                     admin.conf again: fleet trust HUB --kubeconfig"
                 }
                 Kind::CertificateUntrusted => {
-                    "the cluster may have been made anew: fetch the master's admin.conf again; a clock that is wrong \
-                     looks the same"
+                    "the cluster may have been made anew: `fleet trust HUB --kubeconfig` fetches the master's admin.conf \
+                     again; a clock that is wrong looks the same"
                 }
                 Kind::Unauthorized => {
                     "often an expired client certificate: `sudo kubeadm certs check-expiration` on the master tells; \
-                     renew with `sudo kubeadm certs renew all`, then fetch admin.conf again"
+                     renew with `sudo kubeadm certs renew all`, then fetch admin.conf again: fleet trust HUB --kubeconfig"
                 }
                 Kind::Forbidden => {
                     "the kubeconfig's user may not do this: use the master's /etc/kubernetes/admin.conf"

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
+use super::pty::Pty;
 use super::world::{WorldHub, docker, try_sh, world};
 
 /// A fleet with a directory of its own. When it is dropped, its sandboxes go with it.
@@ -56,6 +57,13 @@ impl Run {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "standard error does not say {text:?}:\n{}", self.stderr);
+        self
+    }
+
+    /// Fails unless standard output has this text.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "standard output does not have {text:?}:\n{}", self.stdout);
         self
     }
 
@@ -255,6 +263,17 @@ impl Fleet {
     pub fn variant(&self, name: &str, settings: &str) -> String {
         self.write(name, &format!("{}\n{settings}\n", self.toml()));
         self.path(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Starts fleet in a terminal of its own. No argument has a blank in it.
+    pub fn at_terminal(&self, args: &[&str]) -> Pty {
+        let script = format!("exec {} {}", env!("CARGO_BIN_EXE_fleet"), args.join(" "));
+        Pty::run(&script, |command| {
+            command
+                .current_dir(self.dir.path())
+                .env("FLEET_CONFIG", self.path("fleet.toml"))
+                .env_remove("DOCKER_HOST");
+        })
     }
 
     /// Runs fleet.

@@ -1,0 +1,76 @@
+//! A sandbox of another image in the place of one that works: made beside it, and only once its API answers does the old one go.
+//! Whatever goes wrong, the old one goes on.
+
+use super::create::{self, Creation, complete, wait_for_tunnel};
+use crate::exit::Failure;
+use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
+use crate::systems::docker::Engine;
+
+/// What an upgrade is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Upgrade<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// The hub.
+    pub hub: &'a Hub,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Replaces the sandbox of that id. The two never run at once: they would have one tunnel's socket.
+pub async fn upgrade(
+    what: Upgrade<'_>,
+    old: &str,
+    tell: &mut dyn FnMut(create::Event<'_>),
+) -> Result<(), Failure> {
+    let Upgrade { engine, fleet, hub, interrupt } = what;
+    engine.rename(old, &fleet.aside_of(&hub.name)).await?;
+    let making = async {
+        engine.stop(old).await?;
+        let creation = Creation { engine, fleet, hub, host_key: None, replaces: None, interrupt };
+        complete(&creation, tell).await
+    };
+    let made = interrupt.or(Box::pin(making)).await.unwrap_or_else(|| Err(Failure::interrupted()));
+    match made {
+        Ok(()) => Ok(engine.remove(old).await?),
+        Err(mut failure) => {
+            failure.problems.push(match back(what, old).await {
+                Ok(()) => "its sandbox of the old image goes on".to_owned(),
+                Err(error) => {
+                    format!("and its sandbox of the old image does not go on: {}", error.problems.join("; "))
+                }
+            });
+            Err(failure)
+        }
+    }
+}
+
+/// Ends what an upgrade left that was killed: the new sandbox stays if its API answers, and otherwise the old one, whose id this
+/// is, comes back.
+pub async fn finish(what: Upgrade<'_>, old: &str, new: Option<&str>) -> Result<(), Failure> {
+    let Upgrade { engine, fleet, hub, .. } = what;
+    if let Some(new) = new
+        && wait_for_tunnel(engine, fleet, hub, new).await.is_ok()
+    {
+        return Ok(engine.remove(old).await?);
+    }
+    back(what, old).await
+}
+
+/// Takes the new sandbox away, as far as there is one, and lets the old one go on.
+async fn back(what: Upgrade<'_>, old: &str) -> Result<(), Failure> {
+    let Upgrade { engine, fleet, hub, .. } = what;
+    let name = fleet.sandbox_of(&hub.name);
+    if engine.container_is_ours(&name, &fleet.name).await? == Some(true) {
+        engine.remove(&name).await?;
+    }
+    engine.rename(old, &name).await?;
+    engine.start(old).await?;
+    wait_for_tunnel(engine, fleet, hub, old).await.map_err(|mut failure| {
+        failure.problems.iter_mut().for_each(|problem| *problem = format!("it was started, and {problem}"));
+        failure
+    })
+}
