@@ -36,6 +36,8 @@ pub enum Command {
     Exec(commands::exec::Args),
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
+    Kubeconfig(commands::kubeconfig::Args),
+    Proxy(commands::proxy::Args),
     Openrc(commands::openrc::Args),
     Orphans(commands::orphans::Args),
     Journal(commands::journal::Args),

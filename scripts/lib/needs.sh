@@ -33,6 +33,11 @@ need_build_tools() {
     need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config procps
 }
 
+# kubectl, for the tests of `fleet kubeconfig`: whichever one there is, else Debian's.
+need_kubectl() {
+    command -v kubectl >/dev/null || need_packages kubernetes-client
+}
+
 rust_is_new_enough() {
     local version
     version=$(cargo --version 2>/dev/null | awk '{print $2}')
