@@ -56,7 +56,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Exec(args) => exec::run(&args, &context).await,
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
-        Command::Kubeconfig(args) => kubeconfig::run(&args, &context).await,
+        Command::Kubeconfig(args) => kubeconfig::run(&args, &context),
         Command::Proxy(args) => proxy::run(&args, &context).await,
         Command::Openrc(args) => openrc::run(&args, &context).await,
         Command::Orphans(args) => orphans::run(&args, &context).await,

@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 /// Writes it.
-pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
     let hubs = config::resolve(&fleet, &args.hubs)?;
     let command = std::env::current_exe().map_err(|error| Failure::failed(&error))?;
@@ -75,30 +75,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             }
         }
     }
-    if entries.is_empty() {
+    let Some(first) = entries.first() else {
         return Err(Failure {
             exit: Exit::Failed,
             problems: vec!["nothing was written: no hub can be used".to_owned()],
             hint: None,
         });
-    }
+    };
     let settings = settings(&Place::of(&fleet), args.port)?;
     let yaml = compose(&entries, &settings, plugin, &kept).map_err(|error| Failure::failed(&error))?;
-    match &args.output {
-        Some(path) => {
-            write(path, &yaml)?;
-            tell(&format!(
-                "{} has {}; kubectl --kubeconfig {} --context HUB, or: export KUBECONFIG={}\n",
-                path.display(),
-                count(entries.len() as u64, "context"),
-                path.display(),
-                path.display()
-            ));
-        }
-        None => {
-            print(&yaml)?;
-            warn_of_readers();
-        }
+    if let Some(path) = &args.output {
+        write(path, &yaml)?;
+        let (file, contexts) = (path.display(), count(entries.len() as u64, "context"));
+        tell(&format!(
+            "{file} has {contexts}: kubectl --kubeconfig {file} --context {} get nodes\n",
+            first.hub()
+        ));
+    } else {
+        print(&yaml)?;
+        warn_of_readers();
     }
     Ok(exit)
 }

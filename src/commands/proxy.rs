@@ -9,11 +9,11 @@ use crate::clock;
 use crate::config::{self, values};
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Fleet, Hub};
-use crate::proxy::control::{self, Word};
+use crate::proxy::control::{self, Status, Word};
 use crate::proxy::credential::answer;
 use crate::proxy::kept::{Place, WRITE_AGAIN};
 use crate::proxy::serve::{Ended, Proxy};
-use crate::proxy::start::{self, IDLE};
+use crate::proxy::start::{self, Claim, IDLE};
 use crate::proxy::{self, address};
 use crate::report::{Table, age, duration};
 use crate::systems::kubeconfig;
@@ -88,9 +88,11 @@ async fn serve(args: &Args, context: &Context, fleet: Fleet, place: &Place) -> R
     if args.detached {
         start::leave_the_session();
     }
-    let Some(lock) = place.lock()? else {
+    let lock = match start::claim(place).await? {
+        Claim::Ours(lock) => lock,
         // Whoever started this one asks the other one then.
-        return if args.detached { Ok(Exit::Done) } else { Err(runs_already(place).await) };
+        Claim::Taken(_) if args.detached => return Ok(Exit::Done),
+        Claim::Taken(status) => return Err(runs_already(&status)),
     };
     let settings = place.settings_or_new()?;
     let ends = start::listen(place, &settings, &lock).await?;
@@ -111,7 +113,7 @@ async fn serve(args: &Args, context: &Context, fleet: Fleet, place: &Place) -> R
     let _ = std::fs::remove_file(place.socket());
     let open = match proxy.connections() {
         0 => String::new(),
-        open => format!("; {} closed", count_closed(open)),
+        open => format!("; {} closed", count(open as u64, "connection")),
     };
     tell(&match ended {
         Ended::Idle => "the proxy has ended: nobody was connected\n".to_owned(),
@@ -121,23 +123,10 @@ async fn serve(args: &Args, context: &Context, fleet: Fleet, place: &Place) -> R
     Ok(if ended == Ended::Interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
-fn count_closed(open: usize) -> String {
-    count(open as u64, "connection")
-}
-
-async fn runs_already(place: &Place) -> Failure {
-    match control::tell(&place.socket(), Word::Status).await {
-        Ok(status) => {
-            let problem = format!(
-                "the proxy of this fleet runs already, at {} (process {})",
-                address(status.port),
-                status.pid
-            );
-            Failure { exit: Exit::Failed, problems: vec![problem], hint: None }
-                .hint("fleet proxy --stop ends it")
-        }
-        Err(_) => start::silent(place),
-    }
+fn runs_already(status: &Status) -> Failure {
+    let problem =
+        format!("the proxy of this fleet runs already, at {} (process {})", address(status.port), status.pid);
+    Failure { exit: Exit::Failed, problems: vec![problem], hint: None }.hint("fleet proxy --stop ends it")
 }
 
 async fn stop(place: &Place) -> Result<Exit, Failure> {
@@ -159,7 +148,7 @@ async fn stop(place: &Place) -> Result<Exit, Failure> {
     }
     let open = match status.connections {
         0 => String::new(),
-        open => format!("; {} closed", count_closed(open)),
+        open => format!("; {} closed", count(open as u64, "connection")),
     };
     tell(&format!("the proxy at {} has ended{open}\n", address(status.port)));
     Ok(Exit::Done)
@@ -223,7 +212,6 @@ async fn credential(args: &Args, fleet: &Fleet, place: &Place, name: &str) -> Re
     let question = std::env::var(start::QUESTION).ok();
     let answer = answer(&access.credentials, question.as_deref(), clock::now())
         .map_err(|why| not_outside(hub, &why))?;
-    // A proxy that holds another secret than the file is one that was started before the secret was lost.
     let kept = place.kept()?;
     check(args.at.unwrap_or(kept.port), kept.port)?;
     let status = start::ensure(place, &fleet.path, args.idle.unwrap_or(IDLE)).await?;

@@ -12,9 +12,10 @@ use crate::systems::kubeconfig::Credentials;
 /// The versions of the contract; they are the same in all that is used here. The first is for kubectls that do not say.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1beta1", "client.authentication.k8s.io/v1"];
 
-/// For so long kubectl and k9s do not ask again. Whoever stays for longer, as k9s does, asks fleet once a minute, which sees
-/// to it each time that the proxy is there and is fleet's own.
-const GOOD_FOR: SignedDuration = SignedDuration::from_mins(1);
+/// For so long kubectl and k9s do not ask again. One who stays, as k9s does, asks each time that this is over: fleet sees to it
+/// that the proxy is there and is fleet's own, and until then the secret could go to somebody who took the place of one that has
+/// ended. It costs a start of fleet each time.
+const GOOD_FOR: SignedDuration = SignedDuration::from_secs(15);
 
 /// The answer. It is never shown but to the program that asked, so it has no `Debug`.
 #[derive(Serialize)]
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_told_as_text_and_for_a_minute() {
+    fn a_certificate_is_told_as_text_and_for_a_while() {
         let credentials =
             Credentials::Certificate { certificate: "Y2VydA==".to_owned(), key: "a2V5".to_owned().into() };
         assert_eq!(
@@ -99,7 +100,7 @@ mod tests {
                 "apiVersion": "client.authentication.k8s.io/v1beta1",
                 "kind": "ExecCredential",
                 "status": {
-                    "expirationTimestamp": "2026-11-25T01:03:03Z",
+                    "expirationTimestamp": "2026-11-25T01:02:18Z",
                     "clientCertificateData": "cert",
                     "clientKeyData": "key",
                 },

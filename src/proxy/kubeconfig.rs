@@ -61,6 +61,11 @@ impl Entry {
             namespace: access.namespace,
         })
     }
+
+    /// Its hub, which is its context's name.
+    pub fn hub(&self) -> &HubName {
+        &self.hub
+    }
 }
 
 fn host(server: &str) -> Option<String> {

@@ -133,12 +133,9 @@ impl Proxy {
         let greetings = Arc::new(Semaphore::new(GREETINGS));
         // It is never closed.
         while let Ok(turn) = Arc::clone(&greetings).acquire_owned().await {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    sleep(PAUSE).await;
-                    continue;
-                }
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(PAUSE).await;
+                continue;
             };
             let proxy = Arc::clone(&self);
             tokio::spawn(async move {

@@ -45,7 +45,7 @@ pub async fn ensure(place: &Place, config: &Path, idle: Duration) -> Result<Stat
         let config = config.to_owned();
         let said = tokio::task::spawn_blocking(move || start(&config, idle)).await;
         match said {
-            // The other one that is starting, or has not quite ended, had the lock; or this one listens now.
+            // This one listens now, or another one does.
             Ok(Ok(said)) if said.is_empty() => {}
             Ok(Ok(said)) => return Err(relayed(&said)),
             Ok(Err(error)) => {
@@ -103,6 +103,33 @@ pub fn silent(place: &Place) -> Failure {
         hint: None,
     }
     .hint("look at that process; fleet ends none that does not answer to it")
+}
+
+/// Who is this fleet's proxy.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nobody was, and this process is now.
+    Ours(Lock),
+    /// Another process.
+    Taken(Status),
+}
+
+/// Becomes this fleet's proxy, unless one answers. The lock alone tells neither: one that is ending has it for a moment still,
+/// and so has whoever looks whether anybody has it.
+pub async fn claim(place: &Place) -> Result<Claim, Failure> {
+    let begun = Instant::now();
+    loop {
+        if let Some(lock) = place.lock()? {
+            return Ok(Claim::Ours(lock));
+        }
+        if let Ok(status) = control::tell(&place.socket(), Word::Status).await {
+            return Ok(Claim::Taken(status));
+        }
+        if begun.elapsed() > PATIENCE / 2 {
+            return Err(silent(place));
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// What a proxy listens at.

@@ -25,13 +25,13 @@ struct Running {
 }
 
 fn write(dir: &Path, hubs: &[&str]) {
-    let tables: String = (1..)
+    let tables: Vec<String> = (1..)
         .zip(hubs)
         .map(|(number, hub)| {
             format!("[[hub]]\nname = \"{hub}\"\nip = \"192.0.2.{number}\"\nopenrc = \"openrc\"\nssh_key = \"key\"\n")
         })
         .collect();
-    crate::files::replace(&dir.join("fleet.toml"), tables.as_bytes(), 0o600).unwrap();
+    crate::files::replace(&dir.join("fleet.toml"), tables.concat().as_bytes(), 0o600).unwrap();
 }
 
 impl Running {
@@ -197,12 +197,12 @@ async fn it_stays_while_somebody_is_connected_and_ends_when_nobody_has_been_for_
     drop(stream);
     let begun = tokio::time::Instant::now();
     assert_eq!(timeout(10 * idle, running.ended).await.unwrap().unwrap(), Ended::Idle);
-    assert!(begun.elapsed() >= idle - Duration::from_millis(50), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() * 6 >= idle * 5, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
 async fn it_is_asked_and_told_over_its_own_socket() {
-    let running = Running::start(Some(Duration::from_secs(60))).await;
+    let running = Running::start(Some(Duration::from_mins(1))).await;
     running.tunnel("ou23s");
     let (_stream, _) = running.ask(&request("ou23s", SECRET)).await;
     let status = control::tell(&running.control, Word::Status).await.unwrap();
