@@ -320,6 +320,7 @@ fn a_client_that_stays_has_the_proxy_started_again() {
     let mut staying = outside
         .kubectl_command(&["--context", "pyaos", "proxy", "--port=0"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("kubectl starts");
     let mut line = String::new();
@@ -632,9 +633,11 @@ fn a_file_is_written_over_only_where_nothing_of_anybody_else_is_lost() {
     let other = Outside::new();
     let path = outside.path(file).display().to_string();
     other.fleet(&["kubeconfig", "--all", "--output", &path]).exits(2);
-    // What a kubectl of the operator's own adds is told.
-    outside.kubectl(&["config", "set-credentials", "me", "--token=mine"]).exits(0);
+    // One user more is somebody else's.
+    let more = outside.read(file).replace("users:\n", "users:\n- name: 'me'\n  user:\n    token: 'mine'\n");
+    outside.write(file, &more);
     outside.fleet(&write).exits(2);
+    assert_eq!(outside.read(file), more);
 }
 
 #[test]
