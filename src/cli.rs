@@ -37,6 +37,8 @@ pub enum Command {
     Exec(commands::exec::Args),
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
+    Kubeconfig(commands::kubeconfig::Args),
+    Proxy(commands::proxy::Args),
     Openrc(commands::openrc::Args),
     Tunnel(commands::tunnel::Args),
     Trust(commands::trust::Args),

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+pub mod proxy;
 pub mod report;
 pub mod sandbox;
 pub mod saved_plan;

@@ -43,6 +43,11 @@ need_registry() {
     (cd target/registry && apt-get -qq download docker-registry && dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb)
 }
 
+# kubectl, for the tests of `fleet kubeconfig`: whichever one there is, else Debian's.
+need_kubectl() {
+    command -v kubectl >/dev/null || need_packages kubernetes-client
+}
+
 rust_is_new_enough() {
     local version
     version=$(cargo --version 2>/dev/null | awk '{print $2}')

@@ -4,8 +4,6 @@
 //! no proxy, no service account.
 
 use std::fmt;
-use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +18,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -35,6 +32,7 @@ use self::error::NoSocket;
 pub use self::error::{BadCertificates, Cause, Error, Kind};
 use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
 use super::kubeconfig::{self, Access, Credentials};
+use super::socket;
 use crate::observed::{Claim, Node, PersistentVolume};
 use crate::text::excerpt;
 
@@ -57,9 +55,6 @@ const RETRIES: usize = 2;
 
 /// Before it is asked again for the first time.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// The longest path that fits into a socket's address (`sun_path` of unix(7), with its closing zero).
-const SOCKET_PATH_LIMIT: usize = 107;
 
 /// The year 10000, in seconds since 1970: later than a certificate can be good (RFC 5280, 4.1.2.5).
 const END_OF_TIME: u64 = 253_402_300_800;
@@ -287,23 +282,8 @@ impl tower::Service<http::Uri> for Connector {
 
     fn call(&mut self, _: http::Uri) -> Self::Future {
         let socket = Arc::clone(&self.socket);
-        Box::pin(async move { open(&socket).await.map(TokioIo::new).map_err(NoSocket) })
+        Box::pin(async move { socket::connect(&socket).await.map(TokioIo::new).map_err(NoSocket) })
     }
-}
-
-/// Connects to a Unix socket. State directories may lie deeper than a socket's address is long: then by way of the
-/// directory, which is held open for the while.
-async fn open(socket: &Path) -> io::Result<UnixStream> {
-    if socket.as_os_str().len() <= SOCKET_PATH_LIMIT {
-        return UnixStream::connect(socket).await;
-    }
-    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(directory, flags, Mode::empty())?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
-    UnixStream::connect(short).await
 }
 
 /// What `fuzz/` reads answers with.

@@ -106,6 +106,8 @@ pub struct Access {
     pub tls_server_name: Option<String>,
     /// The certificate authorities, PEM.
     pub authorities: Vec<u8>,
+    /// The namespace that is meant where none is named.
+    pub namespace: Option<String>,
     /// How to log in.
     pub credentials: Credentials,
 }
@@ -153,6 +155,7 @@ struct NamedContext {
 struct Context {
     cluster: String,
     user: Option<String>,
+    namespace: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -260,11 +263,13 @@ pub fn access(yaml: &str) -> Result<Access, Problem> {
     let server = server(cluster, &name)?;
     let tls_server_name = cluster.tls_server_name.clone().filter(|name| !name.is_empty());
     let authorities = authorities(cluster, &name)?;
+    let namespace = current_context(&file)?.namespace.clone().filter(|namespace| !namespace.is_empty());
     let credentials = credentials(file_user(file)?)?;
-    Ok(Access { server, tls_server_name, authorities, credentials })
+    Ok(Access { server, tls_server_name, authorities, namespace, credentials })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(yaml: &str) -> Result<T, Problem> {
+/// A kubeconfig's text, or the part of it that is looked at.
+pub fn parse<T: serde::de::DeserializeOwned>(yaml: &str) -> Result<T, Problem> {
     // Without snippets: they quote the file.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(yaml, options).map_err(|error| {

@@ -6,5 +6,6 @@ pub mod kube;
 pub mod kubeconfig;
 pub mod openstack;
 mod quantity;
+pub mod socket;
 pub mod ssh;
 mod unique;

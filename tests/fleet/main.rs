@@ -16,6 +16,7 @@ mod common;
 mod doctor;
 mod exec;
 mod interrupt;
+mod kubeconfig;
 mod list;
 mod new;
 mod openrc;

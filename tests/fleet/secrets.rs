@@ -7,12 +7,12 @@ use crate::common::world::{docker, try_sh};
 use crate::common::{Fleet, using, world};
 
 /// A secret, and what it is called when it is found where it should not be.
-struct Secret {
-    name: String,
-    text: String,
+pub struct Secret {
+    pub name: String,
+    pub text: String,
 }
 
-fn secret(name: impl Into<String>, text: impl Into<String>) -> Secret {
+pub fn secret(name: impl Into<String>, text: impl Into<String>) -> Secret {
     let (name, text) = (name.into(), text.into());
     assert!(text.len() >= 12, "{name} is too short to be searched for");
     Secret { name, text }
@@ -25,7 +25,7 @@ fn after(text: &str, word: &str) -> String {
 }
 
 /// All secrets that a fleet's files hold.
-fn secrets_of(fleet: &Fleet, hubs: &[&str]) -> Vec<Secret> {
+pub fn secrets_of(fleet: &Fleet, hubs: &[&str]) -> Vec<Secret> {
     let mut found = Vec::new();
     for project in ["alpha", "beta", "expired"] {
         let text = fleet.read(&format!("openrc-{project}.sh"));
@@ -70,7 +70,7 @@ fn clean_files(secrets: &[Secret], dir: &Path, belongs: &dyn Fn(&Path) -> bool) 
 
 /// Looks at the command lines of all processes of this machine, those in sandboxes too, again and again until told to
 /// stop. Returns which secrets were seen in one.
-fn watch_command_lines(secrets: &[Secret], stop: &AtomicBool) -> (usize, Vec<String>) {
+pub fn watch_command_lines(secrets: &[Secret], stop: &AtomicBool) -> (usize, Vec<String>) {
     let (mut rounds, mut seen) = (0, Vec::new());
     while !stop.load(Ordering::SeqCst) {
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
