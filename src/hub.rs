@@ -113,6 +113,8 @@ pub struct Hub {
     pub image: String,
     /// Its state directory, absolute: `<state_dir>/<name>`.
     pub state: PathBuf,
+    /// What it is chosen by, beside its name.
+    pub tags: Vec<String>,
 }
 
 impl Hub {

@@ -9,14 +9,15 @@ use serde::{Serialize, Serializer};
 use tempfile::SpooledTempFile;
 use tokio::sync::mpsc;
 
-use super::context::{Context, tell, written};
+use super::choose::Choice;
+use super::context::{Context, print, print_json, tell, written};
 use crate::config;
 use crate::exec::{End, Event, Outcome, Stream, across};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Hub, HubName};
 use crate::observe::Sandboxes;
-use crate::report::{Prefixes, duration};
-use crate::text::one_line;
+use crate::report::{Prefixes, Table, duration};
+use crate::text::{one_line, quoted};
 
 /// Events that may wait to be shown, each a line of up to 1 MiB. A slow terminal slows the commands down instead of filling
 /// the memory.
@@ -37,13 +38,12 @@ server list\n  fleet exec --all --format json kubectl version | jq '.[] | {hub, 
 every hub, 1 otherwise; the JSON has each hub's own."
 )]
 pub struct Args {
-    /// In every hub of the fleet
-    #[arg(long, conflicts_with = "hub")]
-    all: bool,
+    #[command(flatten)]
+    choice: Choice,
 
-    /// In these hubs
-    #[arg(long, value_name = "HUB,...", value_delimiter = ',', required_unless_present = "all")]
-    hub: Vec<String>,
+    /// Show which hubs and the exact command, and run nothing
+    #[arg(long)]
+    dry_run: bool,
 
     /// How many hubs at once
     #[arg(long, short = 'P', value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
@@ -74,10 +74,9 @@ enum Format {
 /// Runs it.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = if args.all { fleet.hubs.iter().collect() } else { config::resolve(&fleet, &args.hub)? };
-    if hubs.is_empty() {
-        return Err(Failure::usage(format!("{} declares no hubs", fleet.path.display()))
-            .hint("add one: fleet new --name NAME --ip IP --openrc PATH"));
+    let hubs = args.choice.hubs(context, &fleet).await?;
+    if args.dry_run {
+        return dry_run(args, &hubs);
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
@@ -107,6 +106,21 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
     Ok(if ends.iter().all(|outcome| outcome.end.is_success()) { Exit::Done } else { Exit::Failed })
+}
+
+/// Which hubs, and what would run there, as a shell would take it.
+fn dry_run(args: &Args, hubs: &[&Hub]) -> Result<Exit, Failure> {
+    if args.format == Format::Json {
+        let each = hubs.iter().map(|hub| serde_json::json!({ "hub": hub.name, "command": args.command }));
+        print_json(&each.collect::<Vec<_>>())?;
+    } else {
+        let mut table = Table::new(&["HUB", "COMMAND"], None);
+        for hub in hubs {
+            table.row([hub.name.as_str(), &quoted(&args.command)]);
+        }
+        print(&table.to_string())?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Whole lines as they come, standard output to standard output and standard error to standard error. What the command

@@ -1,5 +1,6 @@
 //! One verb a file: its arguments, and the function that wires config, observe, plan, apply and report together.
 
+pub mod choose;
 pub mod completions;
 pub mod context;
 pub mod doctor;

@@ -167,7 +167,7 @@ fn hub(
     usual_key: Option<&Path>,
     problems: &mut Problems,
 ) -> Option<Hub> {
-    let HubTable { at, name, ip, openrc, master, image } = table;
+    let HubTable { at, name, ip, openrc, master, image, tags } = table;
     let key = master.ssh_key.or_else(|| defaults.ssh_key.clone()).or_else(|| usual_key.map(Path::to_owned));
     if key.is_none() {
         problems.missing(
@@ -191,6 +191,7 @@ fn hub(
             .map(toml::Spanned::into_inner)
             .or_else(|| defaults.project_domain.clone()),
         image: image.unwrap_or_else(|| defaults.image.clone()),
+        tags,
     })
 }
 

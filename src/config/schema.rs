@@ -111,6 +111,7 @@ pub(super) struct HubTable {
     pub openrc: Option<PathBuf>,
     pub master: Master,
     pub image: Option<String>,
+    pub tags: Vec<String>,
 }
 
 /// One `[[foreign]]`.
@@ -163,6 +164,7 @@ impl HubTable {
             openrc: path(&mut reader, "openrc", around, problems),
             master: Master::read(&mut reader, around, problems),
             image: reader.parsed("image", problems, values::image).map(Spanned::into_inner),
+            tags: reader.list("tags", problems, values::tag),
         };
         reader.finish(problems);
         hub

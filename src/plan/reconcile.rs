@@ -158,6 +158,7 @@ mod tests {
             project_domain: None,
             image: "sandbox".to_owned(),
             state: "/jhubs/ou23s".into(),
+            tags: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ mod bad_input;
 mod common;
 mod doctor;
 mod exec;
+mod exec_choose;
 mod interrupt;
 mod list;
 mod new;
