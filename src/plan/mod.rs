@@ -3,6 +3,7 @@
 pub mod brake;
 pub mod choose;
 pub mod diagnose;
+pub mod fold;
 pub mod openrc;
 pub mod orphans;
 pub mod reconcile;
