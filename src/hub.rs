@@ -197,6 +197,13 @@ pub struct Foreign {
     pub project: Option<String>,
 }
 
+/// What `fleet exec` goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecRules {
+    /// Commands that are only run in many hubs when the number of hubs is named.
+    pub guard: Vec<String>,
+}
+
 /// A fleet: what `fleet.toml` declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
@@ -214,6 +221,8 @@ pub struct Fleet {
     pub timeouts: Timeouts,
     /// What `fleet orphans` goes by.
     pub orphans: OrphanRules,
+    /// What `fleet exec` goes by.
+    pub exec: ExecRules,
     /// What a hub that is added now would inherit.
     pub defaults: HubDefaults,
     /// The hubs, in the file's order.

@@ -113,6 +113,7 @@ mod tests {
     fn words_are_quoted_where_a_shell_would_take_them_apart() {
         assert_eq!(quoted(&["kubectl", "get", "pods", "-n", "jhub"]), "kubectl get pods -n jhub");
         assert_eq!(quoted(&["sh", "-c", "echo it's | wc"]), r"sh -c 'echo it'\''s | wc'");
+        assert_eq!(quoted(&["/etc/fleet.toml", "my fleet.toml"]), "/etc/fleet.toml 'my fleet.toml'");
         assert_eq!(quoted(&["", "a\n\x1b'\u{202e}"]), r"'' $'a\n\x1b\'\u202e'");
     }
 

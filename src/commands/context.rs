@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use crate::config;
 use crate::exit::{Exit, Failure, chain};
@@ -11,6 +13,9 @@ use crate::hub::Fleet;
 use crate::interrupt::Interrupt;
 use crate::observed::Unseen;
 use crate::systems::docker::{self, Engine};
+
+/// The most that is read of what is typed.
+const LINE: u64 = 4096;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +46,27 @@ impl Context {
     /// What something comes to, unless the user stops fleet before.
     pub async fn unless_interrupted<T>(&self, something: impl Future<Output = T>) -> Result<T, Failure> {
         self.interrupt.or(something).await.ok_or_else(Failure::interrupted)
+    }
+}
+
+impl Context {
+    /// What is typed up to the end of the line, nothing where there is no more; `None` where nobody types for so long.
+    pub(super) async fn typed(&self, patience: Duration) -> Result<Option<String>, Failure> {
+        let mut line = Vec::new();
+        let mut input = BufReader::new(tokio::io::stdin().take(LINE));
+        tokio::select! {
+            // What cannot be read confirms nothing.
+            _ = input.read_until(b'\n', &mut line) => {}
+            () = tokio::time::sleep(patience) => {
+                tell("\n");
+                return Ok(None);
+            }
+            () = self.interrupt.asked() => {
+                tell("\n");
+                return Err(Failure::interrupted());
+            }
+        }
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
 }
 

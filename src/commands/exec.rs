@@ -1,5 +1,7 @@
 //! `fleet exec`: a command in the sandboxes of many hubs.
 
+mod confirm;
+mod input;
 mod show;
 
 use std::time::Duration;
@@ -10,10 +12,11 @@ use tokio::time::Instant;
 use super::choose::Choice;
 use super::context::{Context, print, print_json, written};
 use crate::config;
-use crate::exec::{Job, across, exit_of};
+use crate::exec::{Event, Fate, Job, Outcome, Stop, across, exit_of};
 use crate::exit::{Exit, Failure};
 use crate::hub::Hub;
 use crate::observe::Sandboxes;
+use crate::plan::rounds::{rounds, words};
 use crate::report::Table;
 use crate::text::quoted;
 
@@ -36,7 +39,8 @@ const GIVEN_UP: Duration = Duration::from_secs(4);
 #[command(
     after_help = "Examples:\n  fleet exec --all kubectl get pvc -A\n  fleet exec --tag gpu --exclude 'test*' --dry-run helm upgrade ...\n  \
 fleet exec --all --format table kubectl get pods -n jhub\n  fleet exec --all --diff kubectl version\n  fleet exec --hub ou23s,mvu23s \
---timeout 20s openstack server list\n  fleet exec --all --format ndjson kubectl get nodes -o name | jq -r 'select(.exit_status != 0) | \
+--timeout 20s openstack server list\n  fleet exec --all --canary ou23s --serial 5 helm upgrade jhub ...\n  fleet exec --all --each sh -c 'grep {ip} \
+/etc/hosts'\n  fleet exec --all --stdin kubectl apply -f - < quota.yaml\n  fleet exec --all --format ndjson kubectl get nodes -o name | jq -r 'select(.exit_status != 0) | \
 .hub'\n\nExit status: 0 when it was 0 in every hub, 1 otherwise; the JSON has each hub's own. A command that a signal ended has \
 128 + the signal's number."
 )]
@@ -64,6 +68,30 @@ pub struct Args {
     #[arg(long)]
     fail_fast: bool,
 
+    /// Give this command's standard input to all hubs, the same to each
+    #[arg(long)]
+    stdin: bool,
+
+    /// Put each hub's name and its master's address into the command where {hub} and {ip} stand
+    #[arg(long)]
+    each: bool,
+
+    /// So many hubs, then the next ones, as long as all goes well
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    serial: Option<u16>,
+
+    /// This chosen hub first and alone, and the others only if it goes well there
+    #[arg(long, value_name = "HUB")]
+    canary: Option<String>,
+
+    /// Ask before each hub, or with --serial before so many of them
+    #[arg(long, conflicts_with_all = ["stdin", "output_dir"])]
+    confirm_each: bool,
+
+    /// It is this number of hubs that is meant: what a guarded command asks for (`[exec] guard` in fleet.toml)
+    #[arg(long, value_name = "N")]
+    yes: Option<usize>,
+
     #[command(flatten)]
     output: show::Output,
 
@@ -75,15 +103,18 @@ pub struct Args {
 /// Runs it.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    args.output.check()?;
+    args.output.check(args.confirm_each)?;
     let hubs = args.choice.hubs(context, &fleet).await?;
+    let canary = args.canary.as_deref().map(|name| canary(name, &hubs)).transpose()?;
     let work: Vec<Work<'_>> =
-        hubs.iter().enumerate().map(|(place, hub)| (place, *hub, args.command.clone())).collect();
+        hubs.iter().enumerate().map(|(place, hub)| (place, *hub, argv(args, hub))).collect();
     if args.dry_run {
         return dry_run(args, &work);
     }
+    confirm::ask(args, context, &fleet.exec.guard, &hubs).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let input = if args.stdin { Some(input::all(context).await?) } else { None };
     let job = Job {
         engine: &engine,
         fleet: &fleet,
@@ -92,16 +123,21 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         limit: args.timeout,
         deadline: args.deadline.map(|limit| (Instant::now() + limit, limit)),
         fail_fast: args.fail_fast,
-        input: None,
+        input: input.as_ref(),
         interrupt: &context.interrupt,
     };
     let (send, events) = mpsc::channel(WAITING);
-    let shown = args.output.show(&hubs)?;
+    let shown = args.output.show(&hubs, args.confirm_each)?;
     let runtime = tokio::runtime::Handle::current();
     // On a thread of its own: whoever reads slowly, or not at all, must not keep fleet from hearing of Ctrl-C.
     let showing = tokio::task::spawn_blocking(move || show::show(shown, events, &runtime));
     let running = async {
-        let outcomes = across(job, &work, &send).await;
+        let serial = args.serial.map(usize::from).or(args.confirm_each.then_some(1));
+        let rounds = rounds(work.len(), canary, serial);
+        let may = async |round: &[usize]| {
+            !args.confirm_each || confirm::ask_for_round(args, context, &work, round, &send).await
+        };
+        let outcomes = in_rounds(job, &work, &rounds, may, &send).await;
         drop(send);
         outcomes
     };
@@ -119,6 +155,64 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 /// A hub with its place among the chosen ones, and the words of its command.
 type Work<'a> = (usize, &'a Hub, Vec<String>);
+
+/// Round after round, each if it may be. When it does not go well in one of them, it is begun in no more hubs.
+async fn in_rounds(
+    job: Job<'_>,
+    work: &[Work<'_>],
+    rounds: &[Vec<usize>],
+    may: impl AsyncFn(&[usize]) -> bool,
+    events: &mpsc::Sender<Event>,
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut stopped = None;
+    for round in rounds {
+        let these: Vec<Work<'_>> = round.iter().map(|place| work[*place].clone()).collect();
+        if stopped.is_none() && !may(round).await {
+            stopped = Some(if job.interrupt.is_asked() { Stop::Asked } else { Stop::Declined });
+        }
+        let ended = match &stopped {
+            None => across(job, &these, events).await,
+            Some(why) => not_begun(&these, why, events).await,
+        };
+        let failed = |outcome: &&Outcome| !outcome.fate.is_success();
+        stopped = stopped.or_else(|| {
+            ended.iter().find(failed).map(|outcome| match &outcome.fate {
+                Fate::Stopped(why) | Fate::NotBegun(why) => why.clone(),
+                Fate::Ended(_) => Stop::Failed(work[outcome.hub].1.name.clone()),
+            })
+        });
+        outcomes.extend(ended);
+    }
+    outcomes
+}
+
+async fn not_begun(these: &[Work<'_>], why: &Stop, events: &mpsc::Sender<Event>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (hub, ..) in these {
+        let outcome = Outcome { hub: *hub, fate: Fate::NotBegun(why.clone()), took: Duration::ZERO };
+        // A reader that has gone does not want to hear it.
+        let _ = events.send(Event::Ended(outcome.clone())).await;
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+fn argv(args: &Args, hub: &Hub) -> Vec<String> {
+    if args.each {
+        words(&args.command, hub.name.as_str(), &hub.ip.to_string())
+    } else {
+        args.command.clone()
+    }
+}
+
+/// The canary's place among the chosen hubs.
+fn canary(name: &str, hubs: &[&Hub]) -> Result<usize, Failure> {
+    hubs.iter().position(|hub| hub.name.as_str() == name).ok_or_else(|| {
+        Failure::usage(format!("--canary {name}: it is none of the chosen hubs"))
+            .hint("`fleet list` with the same words shows which are chosen")
+    })
+}
 
 /// Which hubs, and what would run there, as a shell would take it.
 fn dry_run(args: &Args, work: &[Work<'_>]) -> Result<Exit, Failure> {

@@ -131,7 +131,7 @@ fn blank(text: &str, lines: &BTreeSet<usize>) -> Option<String> {
 
 /// Puts in what is inherited. Hubs that are incomplete are left out: each has a problem already.
 fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Problems) -> Fleet {
-    let File { name, state_dir, engine, image, sandbox, timeouts, mut orphans, defaults, hubs, foreign } =
+    let File { name, state_dir, engine, image, sandbox, timeouts, mut orphans, exec, defaults, hubs, foreign } =
         file;
     orphans.foreign = foreign.into_iter().filter_map(ForeignTable::complete).collect();
     let state_dir = state_dir.unwrap_or_else(|| around.base.join(schema::STATE_DIR));
@@ -155,6 +155,7 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         sandbox,
         timeouts,
         orphans,
+        exec,
         defaults,
         hubs,
     }

@@ -63,18 +63,18 @@ impl<'t, 'i> Reader<'t, 'i> {
             .ok()
     }
 
-    /// An array of strings, each made into something else. One that is not there is empty.
+    /// An array of strings, each made into something else.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
         problems: &mut Problems,
         parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+    ) -> Option<Vec<T>> {
+        let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             let message = format!("{key:?} must be an array of strings, not {}", kind(value.get_ref()));
             problems.add(value.span().start, message);
-            return Vec::new();
+            return None;
         };
         let mut list = Vec::new();
         for item in array {
@@ -83,7 +83,7 @@ impl<'t, 'i> Reader<'t, 'i> {
                 Err(message) => problems.add(item.span().start, message),
             }
         }
-        list
+        Some(list)
     }
 
     /// A whole number within bounds.

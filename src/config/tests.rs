@@ -136,6 +136,19 @@ fn tags_are_words_in_an_array_and_each_that_is_none_is_told_at_its_place() {
 }
 
 #[test]
+fn what_is_guarded_is_a_setting() {
+    let guard = |text: &str| fleet(text).unwrap().exec.guard;
+    assert_eq!(guard(""), ["kubectl delete", "openstack * delete", "helm uninstall"]);
+    assert_eq!(guard("[exec]\nguard = []\n"), [""; 0]);
+    assert_eq!(guard("[exec]\nguard = [\"rm\"]\n"), ["rm"]);
+    insta::assert_snapshot!(problems("[exec]\nguard = [\"\", \"* delete\"]\nserial = 1\n"), @r#"
+    fleet.toml:2:10: "guard": it has no words; write it like "kubectl delete"
+    fleet.toml:2:14: "guard": "* delete" has to begin with a program's name; write it like "openstack * delete"
+    fleet.toml:3:1: unknown key "serial" in [exec]; it knows guard
+    "#);
+}
+
+#[test]
 fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_a_unix_socket() {
     let engine = |text: &str, host: &str| {
         let around = Surroundings { docker_host: Some(host.to_owned()), ..around() };

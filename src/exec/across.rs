@@ -30,6 +30,8 @@ pub enum Event {
     },
     /// The command ended in one hub; every chosen hub has exactly one of these.
     Ended(Outcome),
+    /// Somebody waits until everything before this is shown.
+    Pause(mpsc::Sender<()>),
 }
 
 /// A command for many hubs.

@@ -133,7 +133,7 @@ async fn run_bare(
         let mut running = starting.as_mut().await?;
         exec = Some(running.id.clone());
         let to = std::mem::replace(&mut running.input, Box::pin(tokio::io::sink()));
-        tokio::join!(follow(engine, running, output), feed(to, input)).0
+        tokio::join!(follow(engine, running, stdin, output), feed(to, input)).0
     };
     let stopped = tokio::select! {
         end = following => match end {
@@ -237,12 +237,16 @@ async fn feed_file(to: &mut Pin<Box<dyn AsyncWrite + Send>>, file: &File) -> std
 async fn follow(
     engine: &Engine,
     mut running: Running,
+    is_fed: bool,
     mut output: impl AsyncFnMut(Stream, Bytes),
 ) -> Result<End, Error> {
     while let Some(chunk) = running.output.next().await {
-        match chunk? {
-            Chunk::Stdout(bytes) => output(Stream::Stdout, bytes).await,
-            Chunk::Stderr(bytes) => output(Stream::Stderr, bytes).await,
+        match chunk {
+            Ok(Chunk::Stdout(bytes)) => output(Stream::Stdout, bytes).await,
+            Ok(Chunk::Stderr(bytes)) => output(Stream::Stderr, bytes).await,
+            // So a Unix socket ends, after all output, where the command left some of its input unread.
+            Err(error) if is_fed && error.is_reset() => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(End::Exited(engine.exit_status(&running.id).await?))
@@ -261,7 +265,7 @@ async fn end_run(
         let argv = [paths::END, mark].iter().chain(more).map(|&word| word.to_owned()).collect();
         let spec = ExecSpec { argv, ..Default::default() };
         let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
-        match follow(engine, ending, async |_, _| {}).await {
+        match follow(engine, ending, false, async |_, _| {}).await {
             Ok(End::Exited(0)) => Ok(()),
             Ok(end) => Err(format!("{end:?}")),
             Err(error) => Err(chain(&error)),

@@ -41,6 +41,8 @@ pub enum Stop {
     Deadline(Duration),
     /// It failed in this hub, and that was to be the end of it.
     Failed(HubName),
+    /// Somebody was asked, and did not say yes.
+    Declined,
 }
 
 impl Fate {
@@ -64,6 +66,7 @@ impl Fate {
             Stop::ReaderGone => "nobody reads the output any more".to_owned(),
             Stop::Deadline(limit) => format!("the {} for all hubs are over", duration(*limit)),
             Stop::Failed(hub) => format!("it failed in {hub}"),
+            Stop::Declined => "nobody said yes".to_owned(),
         };
         match self {
             Self::Ended(End::Exited(0)) => None,
@@ -104,11 +107,18 @@ fn signal(status: i64) -> Option<&'static str> {
 
 /// fleet's own status: done when it went well in every hub that was chosen, and somebody heard of each.
 pub fn exit_of(outcomes: &[Outcome], chosen: usize, interrupted: bool) -> Exit {
-    let all_well = outcomes.len() == chosen && outcomes.iter().all(|outcome| outcome.fate.is_success());
-    match (interrupted, all_well) {
-        (true, _) => Exit::Interrupted,
-        (false, true) => Exit::Done,
-        (false, false) => Exit::Failed,
+    let not_well: Vec<&Fate> =
+        outcomes.iter().map(|outcome| &outcome.fate).filter(|fate| !fate.is_success()).collect();
+    if interrupted {
+        Exit::Interrupted
+    } else if outcomes.len() != chosen {
+        Exit::Failed
+    } else if not_well.is_empty() {
+        Exit::Done
+    } else if not_well.iter().all(|fate| **fate == Fate::NotBegun(Stop::Declined)) {
+        Exit::Unconfirmed
+    } else {
+        Exit::Failed
     }
 }
 
@@ -125,6 +135,7 @@ mod tests {
             Stop::ReaderGone,
             Stop::Deadline(second),
             Stop::Failed(HubName::new("ou23s").unwrap()),
+            Stop::Declined,
         ]);
         let failed = End::Failed { reason: "gone".to_owned(), hint: None };
         prop_oneof![
@@ -163,6 +174,11 @@ mod tests {
             let well = lost == 0 && !interrupted && outcomes.iter().all(zero);
             prop_assert_eq!(exit == Exit::Done, well);
             prop_assert_eq!(exit == Exit::Interrupted, interrupted);
+            let declined = |outcome: &Outcome| outcome.fate == Fate::NotBegun(Stop::Declined);
+            if exit == Exit::Unconfirmed {
+                prop_assert!(outcomes.iter().all(|outcome| zero(outcome) || declined(outcome)));
+                prop_assert!(outcomes.iter().any(declined));
+            }
         }
 
         #[test]

@@ -2,6 +2,7 @@
 //! is gone with fleet however fleet ends.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,11 @@ impl Spools {
             last: b'\n',
         }
     }
+}
+
+/// A scratch file without a name.
+pub fn scratch() -> io::Result<File> {
+    tempfile::tempfile_in(directory())
 }
 
 /// `$TMPDIR`, else `/var/tmp`: `/tmp` is memory on many systems.

@@ -93,20 +93,21 @@ impl Paper {
         if self.hubs.len() < 2 {
             return Ok(());
         }
-        let said: Vec<String> = [
-            ("failed", (|fate| matches!(fate, Fate::Ended(_))) as fn(&Fate) -> bool),
+        let ways: [(&str, fn(&Fate) -> bool); 3] = [
+            ("failed", |fate| matches!(fate, Fate::Ended(_))),
             ("stopped", |fate| matches!(fate, Fate::Stopped(_))),
             ("not begun", |fate| matches!(fate, Fate::NotBegun(_))),
-        ]
-        .into_iter()
-        .filter_map(|(what, is_it)| {
+        ];
+        let mut said = Vec::new();
+        for (what, is_it) in ways {
             let is_it = |outcome: &&Outcome| !outcome.fate.is_success() && is_it(&outcome.fate);
             let mut places: Vec<usize> = outcomes.iter().filter(is_it).map(|outcome| outcome.hub).collect();
             places.sort_unstable();
-            let (some, all) = (places.len(), self.hubs.len());
-            (some > 0).then(|| format!("{what} in {some} of {all} hubs: {}", self.names(&places)))
-        })
-        .collect();
+            if !places.is_empty() {
+                let (some, all) = (places.len(), self.hubs.len());
+                said.push(format!("{what} in {some} of {all} hubs: {}", self.names(&places)));
+            }
+        }
         if said.is_empty() {
             return Ok(());
         }

@@ -64,7 +64,7 @@ fn a_choice_of_no_hub_is_an_error_and_never_all_of_them() {
         (&[][..], &["no hubs are chosen", "--all", "--hub", "--tag", "--project"][..]),
         (&["--exclude", "ou23s"], &["no hubs are chosen"]),
         (&["--hub", "oo*", "--hub", "ou23"], &["no hub's name matches \"oo*\"", "did you mean \"ou23s\""]),
-        (&["--hub", "ou2x*"], &["did you mean \"ou23s\" or \"ou24s\"?"]),
+        (&["--hub", "ou2s*"], &["did you mean \"ou23s\" or \"ou24s\"?"]),
         (&["--tag", "gpux"], &["no hub has the tag \"gpux\"; did you mean \"gpu\"?"]),
         (&["--all", "--exclude", "pyaso"], &["no hub \"pyaso\" in fleet.toml; did you mean \"pyaos\"?"]),
         (&["--all", "--exclude", "*"], &["--exclude takes every one of them"]),

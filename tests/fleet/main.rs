@@ -17,6 +17,7 @@ mod exec;
 mod exec_choose;
 mod exec_end;
 mod exec_output;
+mod exec_rounds;
 mod interrupt;
 mod list;
 mod new;

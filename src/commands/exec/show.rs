@@ -48,8 +48,11 @@ enum Format {
 }
 
 impl Output {
-    /// What clap cannot tell.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// What clap cannot tell. `live`: somebody decides hub by hub, and has to see what came of it.
+    pub(super) fn check(&self, live: bool) -> Result<(), Failure> {
+        if live && (self.diff || !matches!(self.format, None | Some(Format::Stream))) {
+            return Err(Failure::usage("--confirm-each cannot be used with another --format than stream"));
+        }
         if self.diff && !matches!(self.format, None | Some(Format::Gather)) {
             return Err(Failure::usage("--diff cannot be used with another --format than gather"));
         }
@@ -62,7 +65,11 @@ impl Output {
     }
 
     /// What shows it, and whether somebody has to be told meanwhile that something is going on.
-    pub(super) fn show(&self, hubs: &[&Hub]) -> Result<(Box<dyn Show>, Option<Progress>), Failure> {
+    pub(super) fn show(
+        &self,
+        hubs: &[&Hub],
+        live: bool,
+    ) -> Result<(Box<dyn Show>, Option<Progress>), Failure> {
         let paper = || Paper::standard(hubs.iter().map(|hub| hub.name.clone()).collect());
         let quiet = |show: Box<dyn Show>| (show, Some(Progress::new("running", hubs.len())));
         if let Some(directory) = &self.output_dir {
@@ -77,7 +84,7 @@ impl Output {
             Some(Format::Table) => quiet(Box::new(Tables::new(paper()))),
             Some(Format::Json) => quiet(Box::new(Json::new(paper(), Form::Array))),
             Some(Format::Ndjson) => (Box::new(Json::new(paper(), Form::Lines)), None),
-            None if io::stdout().is_terminal() => (Box::new(Deciding::new(paper(), paper())), None),
+            None if io::stdout().is_terminal() && !live => (Box::new(Deciding::new(paper(), paper())), None),
             Some(Format::Stream) | None => (Box::new(Streamed::new(paper())), None),
         })
     }
@@ -102,10 +109,18 @@ pub(super) fn show(
                 },
             };
             let Some(event) = event else { break };
+            let waiting = match &event {
+                Event::Pause(waiting) => Some(waiting.clone()),
+                _ => None,
+            };
             if let (Event::Ended(_), Some(progress)) = (&event, &progress) {
                 progress.done_one();
             }
             show.event(event)?;
+            if let Some(waiting) = waiting {
+                // There is room for one, and there is one.
+                let _ = waiting.try_send(());
+            }
         }
         drop(progress);
         show.finish()

@@ -3,8 +3,6 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-
 use super::{Args, Format};
 use crate::commands::context::{Context, tell};
 use crate::confirm::{Confirmed, to_type};
@@ -13,14 +11,11 @@ use crate::hub::OrphanRules;
 use crate::plan::brake::brake;
 use crate::plan::orphans::{Deletions, OrphanPlan};
 use crate::report::duration;
-use crate::text::{clean, count};
+use crate::text::{clean, count, quoted};
 
 /// How long fleet waits for somebody who reads the plan. The second look comes afterwards, so that nothing rests on what
 /// was seen before.
 const PATIENCE: Duration = Duration::from_mins(10);
-
-/// The most that is read of what is typed.
-const LINE: u64 = 4096;
 
 /// Whether it may be deleted. The plan has been shown.
 pub(super) async fn ask(
@@ -54,19 +49,11 @@ pub(super) async fn ask(
         total.gib,
         clean(&to_type(deletions))
     ));
-    let typed = tokio::select! {
-        typed = read_line() => typed,
-        () = tokio::time::sleep(PATIENCE) => {
-            tell("\n");
-            return Err(unconfirmed(
-                format!("nothing was typed within {} minutes; nothing is deleted", PATIENCE.as_secs() / 60),
-                "run it again".to_owned(),
-            ));
-        }
-        () = context.interrupt.asked() => {
-            tell("\n");
-            return Err(Failure::interrupted());
-        }
+    let Some(typed) = context.typed(PATIENCE).await? else {
+        return Err(unconfirmed(
+            format!("nothing was typed within {} minutes; nothing is deleted", PATIENCE.as_secs() / 60),
+            "run it again".to_owned(),
+        ));
     };
     Confirmed::by_typing(deletions, &typed).ok_or_else(|| {
         unconfirmed("that is something else; nothing is deleted".to_owned(), "run it again".to_owned())
@@ -83,14 +70,6 @@ pub(super) fn is_shown_elsewhere(args: &Args) -> bool {
     !args.confirm && can_type(args) && !std::io::stdout().is_terminal()
 }
 
-/// What is typed up to the end of the line; nothing where there is no more.
-async fn read_line() -> String {
-    let mut line = Vec::new();
-    // What cannot be read confirms nothing.
-    let _ = BufReader::new(tokio::io::stdin().take(LINE)).read_until(b'\n', &mut line).await;
-    String::from_utf8_lossy(&line).into_owned()
-}
-
 fn unconfirmed(problem: String, hint: String) -> Failure {
     Failure { exit: Exit::Unconfirmed, problems: vec![problem], hint: Some(hint) }
 }
@@ -99,11 +78,11 @@ fn unconfirmed(problem: String, hint: String) -> Failure {
 fn command(args: &Args, context: &Context, max: Option<u64>) -> String {
     let mut words = vec!["fleet".to_owned()];
     if let Some(config) = &context.config {
-        words.push(format!("--config {}", quoted(&config.display().to_string())));
+        words.push(format!("--config {}", quoted(&[config.display().to_string()])));
     }
     words.push("orphans".to_owned());
     words.push(match &args.apply {
-        Some(plan) => format!("--apply {}", quoted(&plan.display().to_string())),
+        Some(plan) => format!("--apply {}", quoted(&[plan.display().to_string()])),
         None if args.resume => "--resume".to_owned(),
         None => "--delete".to_owned(),
     });
@@ -111,26 +90,4 @@ fn command(args: &Args, context: &Context, max: Option<u64>) -> String {
     words.push("--confirm".to_owned());
     words.extend(max.map(|max| format!("--max {max}")));
     words.join(" ")
-}
-
-/// A word of a shell's command line.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,~".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_stays_one_word_of_the_command_that_is_proposed() {
-        assert_eq!(quoted("/etc/fleet.toml"), "/etc/fleet.toml");
-        assert_eq!(quoted("my fleet.toml"), "'my fleet.toml'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-    }
 }

@@ -3,9 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::{HubDefaults, HubName, OrphanRules, SandboxSettings, SshTarget, Timeouts};
+use crate::hub::{ExecRules, HubDefaults, HubName, SandboxSettings, SshTarget, Timeouts};
 use crate::observed::{Answer, Login, OpenrcMount, Subject, Unseen, Validity};
-use crate::plan::orphans::samples::project;
+use crate::plan::orphans::samples::{project, rules};
 
 fn hub(name: &str, tags: &[&str]) -> Hub {
     Hub {
@@ -36,14 +36,8 @@ fn fleet(hubs: Vec<Hub>) -> Fleet {
             kubernetes: second,
             tunnel: second,
         },
-        orphans: OrphanRules {
-            min_age: second,
-            parallel: 1,
-            brake_volumes: 1,
-            brake_percent: 1,
-            plan_expires: second,
-            foreign: Vec::new(),
-        },
+        orphans: rules(),
+        exec: ExecRules { guard: Vec::new() },
         defaults: HubDefaults {
             ssh_user: "ubuntu".to_owned(),
             ssh_port: 22,

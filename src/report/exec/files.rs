@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Paper, Show};
 use crate::exec::{Event, Outcome, Stream};
 use crate::files::private_dir;
+use crate::hub::HubName;
 
 /// What commands print may have secrets in it.
 const MODE: u32 = 0o600;
@@ -35,7 +36,9 @@ impl Files {
     /// Writes into a [`free_directory`], and tells there what went wrong.
     pub fn new(paper: Paper, directory: &Path) -> io::Result<Self> {
         let new = |name: String| create(&directory.join(name));
-        let of_hub = |hub| Ok([new(format!("{hub}.stdout"))?, new(format!("{hub}.stderr"))?]);
+        let of_hub = |hub: &HubName| -> io::Result<[File; 2]> {
+            Ok([new(format!("{hub}.stdout"))?, new(format!("{hub}.stderr"))?])
+        };
         let outputs = paper.hubs.iter().map(of_hub).collect::<io::Result<_>>()?;
         Ok(Self { paper, directory: directory.to_owned(), outputs, outcomes: Vec::new() })
     }
@@ -77,6 +80,7 @@ impl Show for Files {
                 self.outcomes.push(outcome);
                 Ok(())
             }
+            Event::Pause(_) => Ok(()),
         }
     }
 

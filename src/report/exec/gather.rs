@@ -120,7 +120,7 @@ fn difference(to: &mut impl Write, base: &Spool, other: &Spool, names: &(String,
         return write(to, other);
     };
     let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
-    let diff = TextDiff::configure().timeout(COMPARING).diff_lines(old.as_ref(), new.as_ref());
+    let diff = TextDiff::configure().timeout(COMPARING).diff_lines(&*old, &*new);
     let text = diff.unified_diff().context_radius(3).header(&names.0, &names.1).to_string();
     to.write_all(text.as_bytes())
 }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::kept::Kept;
 use super::{Paper, Show};
-use crate::exec::{Event, Lossy, Spool};
+use crate::exec::{Event, Fate, Lossy, Spool};
 use crate::hub::HubName;
 
 /// How it is written.
@@ -39,7 +39,7 @@ impl Json {
     fn write_next(&mut self) -> io::Result<()> {
         let (place, one) = (self.written, self.kept.of(self.written));
         let fate = one.outcome.as_ref().map(|outcome| &outcome.fate);
-        let exit_status = fate.and_then(|fate| fate.exit_status());
+        let exit_status = fate.and_then(Fate::exit_status);
         let error = match fate {
             Some(_) if exit_status.is_some() => None,
             Some(fate) => fate.why(),

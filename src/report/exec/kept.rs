@@ -40,6 +40,7 @@ impl Kept {
                 self.hubs[hub].outcome = Some(outcome);
                 Ok(Some(hub))
             }
+            Event::Pause(_) => Ok(None),
         }
     }
 

@@ -62,6 +62,7 @@ impl Show for Streamed {
                 self.outcomes.push(outcome);
                 Ok(())
             }
+            Event::Pause(_) => self.paper.out.flush(),
         }
     }
 

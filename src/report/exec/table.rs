@@ -170,7 +170,7 @@ fn prefixed(to: &mut impl Write, prefixes: &Prefixes, hub: &HubName, spool: &Spo
     let prefix = prefixes.of(hub);
     let mut lines = Lines::default();
     let mut ready = Vec::new();
-    let mut put = |ready: &mut Vec<u8>, line: &[u8]| {
+    let put = |ready: &mut Vec<u8>, line: &[u8]| {
         ready.extend_from_slice(prefix.as_bytes());
         ready.extend_from_slice(line);
         ready.push(b'\n');
