@@ -45,10 +45,7 @@ pub struct Spools {
 impl Spools {
     /// For that many outputs.
     pub fn new(outputs: usize) -> Self {
-        Self {
-            directory: directory(),
-            in_memory: (IN_MEMORY / outputs.max(1)).clamp(LEAST, ONE_IN_MEMORY),
-        }
+        Self { directory: directory(), in_memory: (IN_MEMORY / outputs.max(1)).clamp(LEAST, ONE_IN_MEMORY) }
     }
 
     /// An empty one.
@@ -87,7 +84,8 @@ impl Spool {
         self.last = bytes.last().copied().unwrap_or(self.last);
         let kept = self.file.get_mut().write_all(bytes);
         kept.map_err(|error| {
-            let why = format!("cannot keep what commands print in {} ($TMPDIR): {error}", directory().display());
+            let why =
+                format!("cannot keep what commands print in {} ($TMPDIR): {error}", directory().display());
             io::Error::other(why)
         })
     }

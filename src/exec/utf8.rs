@@ -88,13 +88,15 @@ mod tests {
             3 => "[aü名🦀]{0,4}".prop_map(String::into_bytes),
             1 => prop::collection::vec(any::<u8>(), 0..3),
         ];
-        (prop::collection::vec(some, 0..6), prop::collection::vec(0_usize..40, 0..8)).prop_map(|(some, cuts)| {
-            let bytes = some.concat();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.extend([0, bytes.len()]);
-            cuts.sort_unstable();
-            cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
-        })
+        (prop::collection::vec(some, 0..6), prop::collection::vec(0_usize..40, 0..8)).prop_map(
+            |(some, cuts)| {
+                let bytes = some.concat();
+                let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+                cuts.extend([0, bytes.len()]);
+                cuts.sort_unstable();
+                cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
+            },
+        )
     }
 
     proptest! {

@@ -64,10 +64,8 @@ impl Paper {
     /// This process's own.
     pub fn standard(hubs: Vec<HubName>) -> Self {
         let (out, err) = (io::stdout(), io::stderr());
-        let colours = (
-            AutoStream::choice(&out) != ColorChoice::Never,
-            AutoStream::choice(&err) != ColorChoice::Never,
-        );
+        let colours =
+            (AutoStream::choice(&out) != ColorChoice::Never, AutoStream::choice(&err) != ColorChoice::Never);
         let one_screen = out.is_terminal() && err.is_terminal();
         Self { out: Box::new(out), err: Box::new(err), colours, one_screen, hubs }
     }

@@ -26,7 +26,10 @@ impl Headings {
         }
         if line.contains('\t') {
             let names: Vec<String> = line.trim_end().split('\t').map(|name| name.trim().to_owned()).collect();
-            return names.iter().all(|name| !name.is_empty()).then_some(Self { names, columns: Columns::Tabs });
+            return names
+                .iter()
+                .all(|name| !name.is_empty())
+                .then_some(Self { names, columns: Columns::Tabs });
         }
         // One blank can be within a heading (ACCESS MODES), two are between headings.
         let (mut names, mut starts) = (Vec::<String>::new(), Vec::new());
@@ -69,7 +72,8 @@ impl Headings {
                     if start > 0 && letters.get(start - 1).is_some_and(|c| *c != ' ') {
                         return None;
                     }
-                    let (start, end) = (start.min(letters.len()), end.min(letters.len()).max(start.min(letters.len())));
+                    let (start, end) =
+                        (start.min(letters.len()), end.min(letters.len()).max(start.min(letters.len())));
                     Some(letters[start..end].iter().collect::<String>().trim().to_owned())
                 };
                 starts.iter().zip(ends).map(cell).collect()
@@ -87,7 +91,8 @@ mod tests {
     #[test]
     fn a_table_of_kubectl_is_taken_apart_cell_by_cell() {
         let headings =
-            Headings::parse("NAME                 READY   STATUS    RESTARTS      AGE   NOMINATED NODE").unwrap();
+            Headings::parse("NAME                 READY   STATUS    RESTARTS      AGE   NOMINATED NODE")
+                .unwrap();
         assert_eq!(headings.names, ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NOMINATED NODE"]);
         assert_eq!(
             headings.cells("hub-7d9c5b8f6d-x2k4v 1/1     Running   2 (3d ago)    11m   <none>").unwrap(),
