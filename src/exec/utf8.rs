@@ -26,7 +26,7 @@ impl Utf8 {
         }
         if let Err(error) = std::str::from_utf8(piece) {
             match error.error_len() {
-                None => self.begun = piece[error.valid_up_to()..].to_owned(),
+                None => piece[error.valid_up_to()..].clone_into(&mut self.begun),
                 Some(_) => self.broken = true,
             }
         }
@@ -62,7 +62,7 @@ impl Lossy {
             let goes_on = chunks.peek().is_none()
                 && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
             if goes_on {
-                self.begun = rest.to_owned();
+                rest.clone_into(&mut self.begun);
             } else if !rest.is_empty() {
                 show("\u{fffd}")?;
             }

@@ -196,7 +196,7 @@ pub fn in_projects<'f>(
             }
             // Told above, hub by hub.
             Err(NoProject::CannotTell(_)) => {
-                problems.push(format!("cannot tell which hubs are in {project:?}"))
+                problems.push(format!("cannot tell which hubs are in {project:?}"));
             }
         }
     }

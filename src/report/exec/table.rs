@@ -123,15 +123,13 @@ impl Show for Tables {
 
 /// Makes room for a row, or for headings that are new.
 fn widen(shapes: &mut Vec<Shape>, headings: &Headings, cells: Option<&[String]>) {
-    let shape = match shapes.iter().position(|shape| shape.names == headings.names) {
-        Some(known) => &mut shapes[known],
-        None => {
-            let widths = headings.names.iter().map(|name| name.chars().count()).collect();
-            shapes.push(Shape { names: headings.names.clone(), widths });
-            let last = shapes.len() - 1;
-            &mut shapes[last]
-        }
-    };
+    let known = shapes.iter().position(|shape| shape.names == headings.names);
+    let place = known.unwrap_or_else(|| {
+        let widths = headings.names.iter().map(|name| name.chars().count()).collect();
+        shapes.push(Shape { names: headings.names.clone(), widths });
+        shapes.len() - 1
+    });
+    let shape = &mut shapes[place];
     for (width, cell) in shape.widths.iter_mut().zip(cells.unwrap_or_default()) {
         *width = (*width).max(cell.chars().count());
     }
