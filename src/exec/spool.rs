@@ -190,7 +190,7 @@ mod tests {
             prop_assert_eq!(spool.whole(whole.len() as u64).unwrap(), Some(whole.clone()));
             prop_assert_eq!(spool.len(), whole.len() as u64);
             prop_assert_eq!(spool.is_text(), std::str::from_utf8(&whole).is_ok());
-            prop_assert_eq!(spool.fingerprint(), self::spool(&[whole.clone()]).fingerprint());
+            prop_assert_eq!(spool.fingerprint(), self::spool(std::slice::from_ref(&whole)).fingerprint());
             let second = self::spool(&other);
             prop_assert_eq!(spool.fingerprint() == second.fingerprint(), whole == other.concat());
         }
