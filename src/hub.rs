@@ -1,5 +1,8 @@
 //! Hubs, their names, and the fleet that `fleet.toml` declares, once it has been checked.
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -122,6 +125,8 @@ pub struct Hub {
     /// The container of the old scripts that is its sandbox, as it is: `fleet adopt`. fleet starts and stops it, and never makes
     /// or removes it.
     pub container: Option<String>,
+    /// What it is chosen by, beside its name.
+    pub tags: Vec<String>,
 }
 
 impl Hub {
@@ -208,6 +213,13 @@ pub struct Foreign {
     pub project: Option<String>,
 }
 
+/// What `fleet exec` goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecRules {
+    /// Commands that are only run in many hubs when the number of hubs is named.
+    pub guard: Vec<String>,
+}
+
 /// A fleet: what `fleet.toml` declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
@@ -225,6 +237,8 @@ pub struct Fleet {
     pub timeouts: Timeouts,
     /// What `fleet orphans` goes by.
     pub orphans: OrphanRules,
+    /// What `fleet exec` goes by.
+    pub exec: ExecRules,
     /// What a hub that is added now would inherit.
     pub defaults: HubDefaults,
     /// The hubs, in the file's order.

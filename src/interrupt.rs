@@ -9,6 +9,8 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     asked: watch::Receiver<bool>,
+    /// Asked for again: an orderly end takes too long.
+    pressed: watch::Receiver<bool>,
     /// How many have something to put in order before fleet ends.
     holds: Arc<watch::Sender<usize>>,
 }
@@ -29,6 +31,7 @@ impl Interrupt {
     /// Listens for SIGINT, SIGTERM and SIGHUP from now on.
     pub fn listen() -> std::io::Result<Self> {
         let (tell, asked) = watch::channel(false);
+        let (press, pressed) = watch::channel(false);
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -40,16 +43,22 @@ impl Interrupt {
             }
             // Nobody listening any more means that the command has ended by itself.
             let _ = tell.send(true);
+            // A terminal that goes away sends SIGHUP beside others: that is no second time.
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+            }
+            let _ = press.send(true);
             // The sender lives as long as the process: a closed channel must not look like an answer.
             std::future::pending::<()>().await;
         });
-        Ok(Self { asked, holds: Arc::default() })
+        Ok(Self { asked, pressed, holds: Arc::default() })
     }
 
     /// One that the caller decides about.
     pub fn manual() -> (watch::Sender<bool>, Self) {
         let (tell, asked) = watch::channel(false);
-        (tell, Self { asked, holds: Arc::default() })
+        (tell, Self { asked, pressed: watch::channel(false).1, holds: Arc::default() })
     }
 
     /// The same answer, for those who look at it themselves.
@@ -86,10 +95,18 @@ impl Interrupt {
 
     /// Waits until it is asked for; for ever if it never is.
     pub async fn asked(&self) {
-        let mut asked = self.asked.clone();
-        if asked.wait_for(|asked| *asked).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        wait_for(self.asked.clone()).await;
+    }
+
+    /// Waits until it is asked for a second time: now, by force.
+    pub async fn pressed(&self) {
+        wait_for(self.pressed.clone()).await;
+    }
+}
+
+async fn wait_for(mut asked: watch::Receiver<bool>) {
+    if asked.wait_for(|asked| *asked).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -52,7 +52,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Adopt(args) => Box::pin(adopt::run(&args, &context)).await,
         Command::Up(args) => up::run(&args, &context).await,
         Command::Down(args) => down::run(&args, &context).await,
-        Command::List(args) => list::run(&args, &context),
+        Command::List(args) => list::run(&args, &context).await,
         Command::Status(args) => status::run(&args, &context).await,
         Command::Exec(args) => exec::run(&args, &context).await,
         Command::Shell(args) => shell::run(&args, &context).await,

@@ -49,6 +49,36 @@ pub fn excerpt(text: &str) -> String {
     }
 }
 
+/// Words as a shell takes them, each quoted where it has to be.
+pub fn quoted<T: AsRef<str>>(words: &[T]) -> String {
+    words.iter().map(|word| quoted_word(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if !word.chars().any(is_unsafe) {
+        return format!("'{}'", word.replace('\'', "'\\''"));
+    }
+    // As bash and zsh have it: nothing of a word is lost, and nothing of it is obeyed by a terminal.
+    let mut text = String::from("$'");
+    for c in word.chars() {
+        // Writing into a string cannot fail.
+        let _ = match c {
+            '\'' | '\\' => write!(text, "\\{c}"),
+            '\n' => write!(text, "\\n"),
+            '\t' => write!(text, "\\t"),
+            c if c.is_ascii() && is_unsafe(c) => write!(text, "\\x{:02x}", u32::from(c)),
+            c if is_unsafe(c) => write!(text, "\\u{:04x}", u32::from(c)),
+            c => write!(text, "{c}"),
+        };
+    }
+    text.push('\'');
+    text
+}
+
 /// `-` for what is not there, so that a column has no holes.
 pub fn or_dash(text: Option<&str>) -> Cow<'_, str> {
     text.filter(|text| !text.is_empty()).map_or(Cow::Borrowed("-"), clean)
@@ -77,6 +107,14 @@ mod tests {
     #[test]
     fn a_message_is_one_line_without_what_a_terminal_obeys() {
         assert_eq!(one_line("a\x1b[2J\r\n\tb\u{9b}1m\n"), "a [2J b 1m");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(quoted(&["kubectl", "get", "pods", "-n", "jhub"]), "kubectl get pods -n jhub");
+        assert_eq!(quoted(&["sh", "-c", "echo it's | wc"]), r"sh -c 'echo it'\''s | wc'");
+        assert_eq!(quoted(&["/etc/fleet.toml", "my fleet.toml"]), "/etc/fleet.toml 'my fleet.toml'");
+        assert_eq!(quoted(&["", "a\n\x1b'\u{202e}"]), r"'' $'a\n\x1b\'\u202e'");
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl Context {
     }
 }
 
+impl Context {}
+
 /// An engine that is not there is a matter of configuration: nothing was tried yet.
 fn no_engine(error: &docker::Error) -> Failure {
     match error {

@@ -1,28 +1,36 @@
 //! `fleet list`: the hubs that fleet.toml declares.
 
+use super::choose::Choice;
 use super::context::{Context, print, print_json};
 use crate::cli::Format;
 use crate::exit::{Exit, Failure};
 use crate::report::Table;
+use crate::text::or_dash;
 
 /// List the hubs in fleet.toml
 ///
-/// Asks nobody: what it shows is what fleet.toml says. `fleet status` shows what is there.
+/// What it shows is what fleet.toml says. `fleet status` shows what is there. Hubs are chosen here as for `fleet exec`, so that a
+/// choice can be seen before it is used; only --project asks the sandboxes, which alone know where credentials lead.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  fleet list\n  fleet list --format json | jq -r '.[].name'")]
+#[command(
+    after_help = "Examples:\n  fleet list\n  fleet list --tag gpu --exclude 'test*'\n  fleet list --format json | jq -r '.[].name'"
+)]
 pub struct Args {
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// Prints it.
-pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
+    let hubs = args.choice.hubs_or_all(context, &fleet).await?;
     match args.format {
         Format::Json => {
-            let hubs: Vec<_> = fleet
-                .hubs
+            let hubs: Vec<_> = hubs
                 .iter()
                 .map(|hub| {
                     serde_json::json!({
@@ -34,20 +42,22 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                         "container": fleet.container_of(&hub.name),
                         "ssh": { "user": hub.ssh.user, "port": hub.ssh.port, "key": hub.ssh.key },
                         "project_domain": hub.project_domain,
+                        "tags": hub.tags,
                     })
                 })
                 .collect();
             print_json(&hubs)?;
         }
         Format::Table => {
-            let mut table = Table::new(&["HUB", "IP", "OPENRC", "STATE", "IMAGE"], None);
-            for hub in &fleet.hubs {
+            let mut table = Table::new(&["HUB", "IP", "OPENRC", "STATE", "IMAGE", "TAGS"], None);
+            for hub in &hubs {
                 table.row([
                     hub.name.as_str(),
                     &hub.ip.to_string(),
                     &hub.openrc.to_string_lossy(),
                     &hub.state.to_string_lossy(),
                     &hub.image,
+                    &or_dash(Some(&hub.tags.join(","))),
                 ]);
             }
             print(&table.to_string())?;

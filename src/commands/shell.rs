@@ -71,7 +71,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     if !matches!(ended, Ok(true)) {
         // The terminal has gone, or somebody stops fleet: the shell would stay in the sandbox for ever.
-        if let Err(reason) = end(&engine, &sandbox.id, &mark, &exec).await {
+        if let Err(reason) = end(&engine, &sandbox.id, &mark, &exec, &context.interrupt).await {
             tell(&format!("the shell may still be running in the sandbox: {reason}\n"));
         }
         ended?;

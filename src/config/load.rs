@@ -131,8 +131,19 @@ fn blank(text: &str, lines: &BTreeSet<usize>) -> Option<String> {
 
 /// Puts in what is inherited. Hubs that are incomplete are left out: each has a problem already.
 fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Problems) -> Fleet {
-    let File { name, state_dir, engine, image, sandbox, timeouts, mut orphans, defaults, hubs, foreign } =
-        file;
+    let File {
+        name,
+        state_dir,
+        engine,
+        image,
+        sandbox,
+        timeouts,
+        mut orphans,
+        exec,
+        defaults,
+        hubs,
+        foreign,
+    } = file;
     orphans.foreign = foreign.into_iter().filter_map(ForeignTable::complete).collect();
     let state_dir = state_dir.unwrap_or_else(|| around.base.join(schema::STATE_DIR));
     let defaults = HubDefaults {
@@ -155,6 +166,7 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         sandbox,
         timeouts,
         orphans,
+        exec,
         defaults,
         hubs,
     }
@@ -167,7 +179,7 @@ fn hub(
     usual_key: Option<&Path>,
     problems: &mut Problems,
 ) -> Option<Hub> {
-    let HubTable { at, name, ip, openrc, master, image, state, container } = table;
+    let HubTable { at, name, ip, openrc, master, image, state, container, tags } = table;
     let key = master.ssh_key.or_else(|| defaults.ssh_key.clone()).or_else(|| usual_key.map(Path::to_owned));
     if key.is_none() {
         problems.missing(
@@ -192,6 +204,7 @@ fn hub(
             .or_else(|| defaults.project_domain.clone()),
         image: image.unwrap_or_else(|| defaults.image.clone()),
         container: container.map(toml::Spanned::into_inner),
+        tags,
     })
 }
 

@@ -26,7 +26,7 @@ pub use find::{FILE, find, find_or_new};
 pub use load::load;
 pub use lock::{Lock, lock_hub};
 pub use nearest::nearest;
-pub use select::resolve;
+pub use select::{resolve, unknown};
 
 /// What `fuzz/` reads a fleet's file with.
 #[cfg(fuzzing)]

@@ -51,21 +51,39 @@ impl<'t, 'i> Reader<'t, 'i> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Spanned<T>> {
         let value = self.value(key)?;
-        let result = match value.get_ref() {
+        let parsed = match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
                 Err(format!("{key:?} is empty; give it a value or take the line out"))
             }
-            // They have no place in any name, path or address, and would let a file forge lines of output.
-            DeValue::String(text) if text.chars().any(char::is_control) => {
-                Err(format!("{key:?} has a line break or another control character in it"))
-            }
-            DeValue::String(text) => parse(text).map_err(|why| format!("{key:?}: {why}")),
-            other => Err(format!("{key:?} must be a string, not {}", kind(other))),
+            other => string(key, other, parse),
         };
-        result
+        parsed
             .map(|parsed| Spanned::new(value.span(), parsed))
             .map_err(|message| problems.add(value.span().start, message))
             .ok()
+    }
+
+    /// An array of strings, each made into something else.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            let message = format!("{key:?} must be an array of strings, not {}", kind(value.get_ref()));
+            problems.add(value.span().start, message);
+            return None;
+        };
+        let mut list = Vec::new();
+        for item in array {
+            match string(key, item.get_ref(), &parse) {
+                Ok(parsed) => list.push(parsed),
+                Err(message) => problems.add(item.span().start, message),
+            }
+        }
+        Some(list)
     }
 
     /// A whole number within bounds.
@@ -154,6 +172,18 @@ impl<'t, 'i> Reader<'t, 'i> {
             Some(near) => format!("unknown key {key:?} in {place}; did you mean {near:?}?"),
             None => format!("unknown key {key:?} in {place}; it knows {}", self.known.join(", ")),
         }
+    }
+}
+
+/// A string, made into something else.
+fn string<T>(key: &str, value: &DeValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    match value {
+        // They have no place in any name, path or address, and would let a file forge lines of output.
+        DeValue::String(text) if text.chars().any(char::is_control) => {
+            Err(format!("{key:?} has a line break or another control character in it"))
+        }
+        DeValue::String(text) => parse(text).map_err(|why| format!("{key:?}: {why}")),
+        other => Err(format!("{key:?} must be a string, not {}", kind(other))),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::files;
-use crate::hub::{Foreign, HubName, OrphanRules, SandboxSettings, Timeouts};
+use crate::hub::{ExecRules, Foreign, HubName, OrphanRules, SandboxSettings, Timeouts};
 
 use super::problems::Problems;
 use super::reader::Reader;
@@ -58,6 +58,9 @@ const BRAKE_VOLUMES_BOUNDS: std::ops::RangeInclusive<i64> = 0..=1_000_000;
 /// Users come and go, but not every fifth one between two looks.
 const BRAKE_PERCENT: u64 = 20;
 
+/// What takes something away that nobody can bring back.
+const GUARD: [&str; 3] = ["kubectl delete", "openstack * delete", "helm uninstall"];
+
 /// What of this machine the file's meaning depends on.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
@@ -89,6 +92,7 @@ pub(super) struct File {
     pub sandbox: SandboxSettings,
     pub timeouts: Timeouts,
     pub orphans: OrphanRules,
+    pub exec: ExecRules,
     pub defaults: Master,
     pub hubs: Vec<HubTable>,
     pub foreign: Vec<ForeignTable>,
@@ -113,6 +117,7 @@ pub(super) struct HubTable {
     pub image: Option<String>,
     pub state: Option<Spanned<PathBuf>>,
     pub container: Option<Spanned<String>>,
+    pub tags: Vec<String>,
 }
 
 /// One `[[foreign]]`.
@@ -130,6 +135,7 @@ impl File {
         let (image, sandbox) = sandbox(reader.table("sandbox", "[sandbox]", problems), problems);
         let timeouts = timeouts(reader.table("timeouts", "[timeouts]", problems), problems);
         let orphans = orphans(reader.table("orphans", "[orphans]", problems), problems);
+        let exec = exec(reader.table("exec", "[exec]", problems), problems);
         let mut table = reader.table("defaults", "[defaults]", problems);
         let defaults = Master::read(&mut table, around, problems);
         table.finish(problems);
@@ -138,7 +144,7 @@ impl File {
         let tables = reader.tables("foreign", "[[foreign]]", problems);
         let foreign = tables.into_iter().map(|table| ForeignTable::read(table, problems)).collect();
         reader.finish(problems);
-        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, defaults, hubs, foreign }
+        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, exec, defaults, hubs, foreign }
     }
 }
 
@@ -167,6 +173,7 @@ impl HubTable {
             image: reader.parsed("image", problems, values::image).map(Spanned::into_inner),
             state: reader.parsed("state", problems, |text| around.path(text)),
             container: reader.parsed("container", problems, values::container),
+            tags: reader.list("tags", problems, values::tag).unwrap_or_default(),
         };
         reader.finish(problems);
         hub
@@ -250,4 +257,10 @@ fn orphans(mut reader: Reader, problems: &mut Problems) -> OrphanRules {
     };
     reader.finish(problems);
     rules
+}
+
+fn exec(mut reader: Reader, problems: &mut Problems) -> ExecRules {
+    let guard = reader.list("guard", problems, values::guard);
+    reader.finish(problems);
+    ExecRules { guard: guard.unwrap_or_else(|| GUARD.map(str::to_owned).into()) }
 }

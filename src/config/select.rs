@@ -28,7 +28,7 @@ pub fn resolve<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Hub>, F
 }
 
 /// Says that no hub has this name, and which was probably meant.
-pub(super) fn unknown(fleet: &Fleet, name: &str) -> String {
+pub fn unknown(fleet: &Fleet, name: &str) -> String {
     let file = fleet.path.file_name().unwrap_or(fleet.path.as_os_str()).display();
     let nearest = nearest(name, fleet.hubs.iter().map(|hub| hub.name.as_str()));
     let meant = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();

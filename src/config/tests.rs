@@ -84,6 +84,7 @@ fn the_examples_hubs_are_valid_once_they_are_uncommented() {
     assert_eq!(fleet.hubs.len(), 2);
     assert_eq!(fleet.hubs[1].ssh.user, "rocky");
     assert_eq!(fleet.hubs[1].image, "unidata/science-gateway:latest");
+    assert_eq!(fleet.hubs[1].tags, ["gpu", "fall"]);
     assert_eq!(fleet.hubs[0].openrc, Path::new("/home/op/openrc/ou23s.sh"));
 }
 
@@ -118,6 +119,35 @@ fn hubs_inherit_what_they_do_not_say_and_keep_the_files_order() {
     assert_eq!(alpha.project_domain.as_deref(), Some("x.org"));
     assert_eq!(fleet.orphans.min_age, Duration::from_hours(168));
     assert_eq!(fleet.path, Path::new("/srv/fleet/fleet.toml"));
+}
+
+#[test]
+fn tags_are_words_in_an_array_and_each_that_is_none_is_told_at_its_place() {
+    let with = |tags: &str| format!("{}tags = {tags}\n", hub("a", "10.0.0.1"));
+    assert_eq!(fleet(&with("[]")).unwrap().hubs[0].tags, [""; 0]);
+    assert_eq!(fleet(&with("[\"gpu\", \"term=fall\"]")).unwrap().hubs[0].tags, ["gpu", "term=fall"]);
+    insta::assert_snapshot!(problems(&with("\"gpu\"")), @r#"
+    fleet.toml:5:8: "tags" must be an array of strings, not a string
+    "#);
+    insta::assert_snapshot!(problems(&with("[\"a,b\", 1, \"ok\", \"\", \"g*\"]")), @r#"
+    fleet.toml:5:9: "tags": "a,b" is not a tag: only a-z, 0-9, '_', '-', '.', ':' and '=' can be in it, no '-' first
+    fleet.toml:5:16: "tags" must be a string, not a whole number
+    fleet.toml:5:25: "tags": "" is not a tag: only a-z, 0-9, '_', '-', '.', ':' and '=' can be in it, no '-' first
+    fleet.toml:5:29: "tags": "g*" is not a tag: only a-z, 0-9, '_', '-', '.', ':' and '=' can be in it, no '-' first
+    "#);
+}
+
+#[test]
+fn what_is_guarded_is_a_setting() {
+    let guard = |text: &str| fleet(text).unwrap().exec.guard;
+    assert_eq!(guard(""), ["kubectl delete", "openstack * delete", "helm uninstall"]);
+    assert_eq!(guard("[exec]\nguard = []\n"), [""; 0]);
+    assert_eq!(guard("[exec]\nguard = [\"rm\"]\n"), ["rm"]);
+    insta::assert_snapshot!(problems("[exec]\nguard = [\"\", \"* delete\"]\nserial = 1\n"), @r#"
+    fleet.toml:2:10: "guard": it has no words; write it like "kubectl delete"
+    fleet.toml:2:14: "guard": "* delete" has to begin with a program's name; write it like "openstack * delete"
+    fleet.toml:3:1: unknown key "serial" in [exec]; it knows guard
+    "#);
 }
 
 #[test]
@@ -218,7 +248,7 @@ password = "hunter2"
     fleet.toml:37:8: "name": "Ou24" is not a DNS label: only a-z, 0-9 and '-' can be in it
     fleet.toml:39:10: "openrc": "~root/openrc": only "~" and "~/..." are understood, and only with a home directory
     fleet.toml:40:12: "ssh_user": "-oProxyCommand=true" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
-    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container
+    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container, tags
     "#);
 }
 

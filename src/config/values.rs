@@ -159,6 +159,28 @@ pub fn container(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What hubs are chosen by, beside their names. No comma and no sign of a pattern can be in it.
+pub fn tag(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b'=');
+    if text.is_empty() || text.starts_with('-') || !text.bytes().all(fits) {
+        return Err(format!(
+            "{text:?} is not a tag: only a-z, 0-9, '_', '-', '.', ':' and '=' can be in it, no '-' first"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The words that a command is known by: its program first, `*` for any.
+pub fn guard(text: &str) -> Result<String, String> {
+    match text.split_whitespace().next() {
+        None => Err("it has no words; write it like \"kubectl delete\"".to_owned()),
+        Some(program) if program.contains(['*', '/']) => {
+            Err(format!("{text:?} has to begin with a program's name; write it like \"openstack * delete\""))
+        }
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
 /// A Docker network, by name or id.
 pub fn network(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -282,7 +304,7 @@ mod tests {
         #[test]
         fn no_text_is_too_strange(text in ".{0,40}") {
             let _ = (duration(&text), wait(&text), size(&text), memory(&text), ip(&text));
-            let _ = (domain(&text), user(&text), image(&text), engine(&text));
+            let _ = (domain(&text), user(&text), image(&text), engine(&text), tag(&text), guard(&text));
         }
 
         #[test]

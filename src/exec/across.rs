@@ -1,113 +1,148 @@
 //! One command in many sandboxes, side by side: one stream of events, whatever it is shown as.
 
+use std::fs::File;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::lines::Lines;
-use super::one::{End, Stream, run};
-use crate::hub::{Fleet, Hub, HubName};
+use super::one::{End, Input, Place, Stream, run};
+use super::outcome::{Fate, Outcome, Stop};
+use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::observe::Sandboxes;
 use crate::systems::docker::Engine;
 
+use futures_util::StreamExt as _;
+
 /// What happens while a command runs across hubs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
-    /// A whole line, without its newline.
-    Line {
-        /// Where.
-        hub: HubName,
+    /// A piece of its output, as it came.
+    Output {
+        /// Where: the hub's place among the chosen ones.
+        hub: usize,
         /// Of which output.
         stream: Stream,
-        /// The line.
-        line: Bytes,
+        /// The bytes.
+        bytes: Bytes,
     },
     /// The command ended in one hub; every chosen hub has exactly one of these.
     Ended(Outcome),
+    /// Somebody waits until everything before this is shown.
+    Pause(mpsc::Sender<()>),
 }
 
-/// How it went in one hub.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// Where.
-    pub hub: HubName,
-    /// How it ended.
-    pub end: End,
-    /// How long it took.
-    pub took: Duration,
+/// A command for many hubs.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// What the engine has of it.
+    pub sandboxes: &'a Sandboxes,
+    /// How many at once.
+    pub parallel: usize,
+    /// How long it may take in one hub.
+    pub limit: Option<Duration>,
+    /// Until when it may take in all of them, and how long that was to be.
+    pub deadline: Option<(Instant, Duration)>,
+    /// One that fails stops the others.
+    pub fail_fast: bool,
+    /// What it has to read, the same in every hub.
+    pub input: Option<&'a File>,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
 }
 
-/// Runs a command in all chosen hubs, `parallel` at a time, and sends what happens. The channel is bounded, so that a
-/// reader that is slower than the commands slows them down instead of filling the memory. A reader that goes away stops
-/// them.
-#[expect(clippy::too_many_arguments, reason = "each is a different thing, and there is one caller")]
+/// Runs a command in hubs, each with its place and its words, and sends what happens. The channel is bounded, so that a
+/// reader that is slower than the commands slows them down instead of filling the memory. A reader that goes away stops them.
+/// What it comes to is told again in the end.
 pub async fn across(
-    engine: &Engine,
-    fleet: &Fleet,
-    sandboxes: &Sandboxes,
-    hubs: &[&Hub],
-    argv: &[String],
-    parallel: usize,
-    limit: Option<Duration>,
-    interrupt: &Interrupt,
-    events: mpsc::Sender<Event>,
-) {
-    futures_util::stream::iter(hubs)
-        .for_each_concurrent(parallel.max(1), |hub| {
-            let events = events.clone();
+    job: Job<'_>,
+    hubs: &[(usize, &Hub, Vec<String>)],
+    events: &mpsc::Sender<Event>,
+) -> Vec<Outcome> {
+    let (halt, halted) = watch::channel(None);
+    let stop = |why: Stop| halt.send_if_modified(|now| now.is_none() && now.replace(why).is_none());
+    let all = futures_util::stream::iter(hubs)
+        .map(|(place, hub, argv)| {
+            let halted = halted.clone();
             async move {
                 let began = Instant::now();
-                let end = match sandboxes.running(fleet, hub) {
-                    _ if interrupt.is_asked() || events.is_closed() => End::Interrupted,
-                    Err(unseen) => End::Failed { reason: unseen.reason, hint: unseen.hint },
-                    Ok(sandbox) => in_one(engine, &sandbox.id, hub, argv, limit, interrupt, &events).await,
-                };
-                let outcome = Outcome { hub: hub.name.clone(), end, took: began.elapsed() };
+                let fate = in_one(job, *place, hub, argv, halted, events).await;
+                if job.fail_fast && !fate.is_success() {
+                    stop(Stop::Failed(hub.name.clone()));
+                }
+                let outcome = Outcome { hub: *place, fate, took: began.elapsed() };
                 // A reader that has gone does not want to hear it.
-                let _ = events.send(Event::Ended(outcome)).await;
+                let _ = events.send(Event::Ended(outcome.clone())).await;
+                outcome
             }
         })
-        .await;
+        .buffer_unordered(job.parallel.max(1))
+        .collect();
+    let halting = async {
+        stop(why_to_halt(job, events).await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        // Stopped before begun is not begun.
+        biased;
+        () = halting => Vec::new(),
+        outcomes = all => outcomes,
+    }
+}
+
+/// Why everything is to be stopped, when it is.
+async fn why_to_halt(job: Job<'_>, events: &mpsc::Sender<Event>) -> Stop {
+    let deadline = async {
+        match job.deadline {
+            Some((at, limit)) => {
+                tokio::time::sleep_until(at).await;
+                limit
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = job.interrupt.asked() => Stop::Asked,
+        () = events.closed() => Stop::ReaderGone,
+        limit = deadline => Stop::Deadline(limit),
+    }
 }
 
 async fn in_one(
-    engine: &Engine,
-    sandbox: &str,
+    job: Job<'_>,
+    place: usize,
     hub: &Hub,
     argv: &[String],
-    limit: Option<Duration>,
-    interrupt: &Interrupt,
+    mut halted: watch::Receiver<Option<Stop>>,
     events: &mpsc::Sender<Event>,
-) -> End {
-    let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-    let mut ready = Vec::new();
-    let stop = async {
-        tokio::select! {
-            () = interrupt.asked() => {}
-            () = events.closed() => {}
-        }
+) -> Fate {
+    if let Some(why) = halted.borrow().clone() {
+        return Fate::NotBegun(why);
+    }
+    let sandbox = match job.sandboxes.running(job.fleet, hub) {
+        Ok(sandbox) => sandbox,
+        Err(unseen) => return Fate::Ended(End::Failed { reason: unseen.reason, hint: unseen.hint }),
     };
-    let end = run(engine, sandbox, argv, limit, stop, async |stream, bytes| {
-        let lines = match stream {
-            Stream::Stdout => &mut stdout,
-            Stream::Stderr => &mut stderr,
-        };
-        lines.push(&bytes, |line| ready.push(line));
-        for line in ready.drain(..) {
-            let _ = events.send(Event::Line { hub: hub.name.clone(), stream, line }).await;
-        }
+    let at = Place { engine: job.engine, sandbox: &sandbox.id, limit: job.limit, interrupt: job.interrupt };
+    let input = job.input.map_or(Input::None, Input::File);
+    let mut why = None;
+    let stop = async {
+        // Whoever could halt it is there as long as this is.
+        why = halted.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    };
+    let end = run(at, argv.to_vec(), input, stop, async |stream, bytes| {
+        let _ = events.send(Event::Output { hub: place, stream, bytes }).await;
     })
     .await;
-    for (stream, mut lines) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-        let mut last = None;
-        lines.finish(|line| last = Some(line));
-        if let Some(line) = last {
-            let _ = events.send(Event::Line { hub: hub.name.clone(), stream, line }).await;
-        }
+    match (end, why) {
+        (End::Interrupted, Some(why)) => Fate::Stopped(why),
+        (end, _) => Fate::Ended(end),
     }
-    end
 }

@@ -1,5 +1,7 @@
 //! One command in one sandbox, under a time limit, with nothing of it left running when it is stopped.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +19,12 @@ use crate::systems::docker::{Chunk, Engine, Error, ExecSpec, Running};
 /// How long ending a run may take: `end` gives it 2 s to end in good order, then forces it.
 const END_LIMIT: Duration = Duration::from_secs(8);
 
+/// Bytes of a file that are handed to a command at once.
+const FEED: usize = 64 << 10;
+
+/// The same once it is to be forced, answer or not.
+const FORCE_LIMIT: Duration = Duration::from_secs(3);
+
 /// How long the engine takes to notice that a process has ended; ten times what it usually needs.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -30,7 +38,7 @@ pub enum Stream {
 }
 
 /// How a command in a sandbox ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum End {
     /// By itself, with that status; 128 + n for signal n, as shells have it.
     Exited(i64),
@@ -69,32 +77,55 @@ pub fn run_mark() -> String {
     format!("FLEET_RUN={}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// What a command has to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Its standard input is closed.
+    None,
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// All of a file, which others may read at the same time.
+    File(&'a File),
+}
+
+/// Where a command runs, for how long, and who may stop it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The container.
+    pub sandbox: &'a str,
+    /// Its time limit.
+    pub limit: Option<Duration>,
+    /// Pressed, an orderly end is not waited for.
+    pub interrupt: &'a Interrupt,
+}
+
 /// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
 /// up, or it is told to stop.
 pub async fn run(
-    engine: &Engine,
-    sandbox: &str,
-    argv: &[String],
-    limit: Option<Duration>,
+    place: Place<'_>,
+    argv: Vec<String>,
+    input: Input<'_>,
     stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
-    let argv = std::iter::once(paths::RUN.to_owned()).chain(argv.iter().cloned()).collect();
-    run_fed(engine, sandbox, argv, None, limit, stop, output).await
+    let argv = std::iter::once(paths::RUN.to_owned()).chain(argv).collect();
+    run_bare(place, argv, input, stop, output).await
 }
 
-/// The same with nothing sourced, and with something to read for the command.
-async fn run_fed(
-    engine: &Engine,
-    sandbox: &str,
+/// The same with nothing sourced.
+async fn run_bare(
+    place: Place<'_>,
     argv: Vec<String>,
-    input: Option<&[u8]>,
-    limit: Option<Duration>,
+    input: Input<'_>,
     stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
+    let Place { engine, sandbox, limit, interrupt } = place;
     let mark = run_mark();
-    let spec = ExecSpec { argv, env: vec![mark.clone()], stdin: input.is_some(), ..Default::default() };
+    let stdin = !matches!(input, Input::None);
+    let spec = ExecSpec { argv, env: vec![mark.clone()], stdin, ..Default::default() };
     let starting = engine.exec(sandbox, &spec);
     tokio::pin!(starting);
     let (mut exec, mut over) = (None, false);
@@ -102,7 +133,7 @@ async fn run_fed(
         let mut running = starting.as_mut().await?;
         exec = Some(running.id.clone());
         let to = std::mem::replace(&mut running.input, Box::pin(tokio::io::sink()));
-        tokio::join!(follow(engine, running, output), feed(to, input)).0
+        tokio::join!(follow(engine, running, stdin, output), feed(to, input)).0
     };
     let stopped = tokio::select! {
         end = following => match end {
@@ -118,7 +149,7 @@ async fn run_fed(
         () = deadline(limit) => End::TimedOut(limit.unwrap_or_default()),
         () = stop => End::Interrupted,
     };
-    let ended = within_limit(async {
+    let ended = within_limit(interrupt, async {
         let exec = match exec {
             Some(exec) => Some(exec),
             None if over => None,
@@ -129,7 +160,7 @@ async fn run_fed(
                 Err(_) => None,
             },
         };
-        end_run(engine, sandbox, &mark, exec.as_deref()).await
+        end_run(engine, sandbox, &mark, exec.as_deref(), interrupt).await
     });
     match ended.await {
         Ok(()) => stopped,
@@ -141,13 +172,29 @@ async fn run_fed(
 }
 
 /// Ends every process that has a mark of [`run_mark`] in its environment. `exec` is the engine's id of the first one.
-pub async fn end(engine: &Engine, sandbox: &str, mark: &str, exec: &str) -> Result<(), String> {
-    within_limit(end_run(engine, sandbox, mark, Some(exec))).await
+pub async fn end(
+    engine: &Engine,
+    sandbox: &str,
+    mark: &str,
+    exec: &str,
+    interrupt: &Interrupt,
+) -> Result<(), String> {
+    within_limit(interrupt, end_run(engine, sandbox, mark, Some(exec), interrupt)).await
 }
 
-async fn within_limit(ending: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    let ended = tokio::time::timeout(END_LIMIT, ending).await;
-    ended.unwrap_or_else(|_| Err("the sandbox did not answer".to_owned()))
+async fn within_limit(
+    interrupt: &Interrupt,
+    ending: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let forced = async {
+        interrupt.pressed().await;
+        tokio::time::sleep(FORCE_LIMIT).await;
+    };
+    let no_answer = || Err("the sandbox did not answer".to_owned());
+    tokio::select! {
+        ended = tokio::time::timeout(END_LIMIT, ending) => ended.unwrap_or_else(|_| no_answer()),
+        () = forced => no_answer(),
+    }
 }
 
 async fn deadline(limit: Option<Duration>) {
@@ -158,27 +205,45 @@ async fn deadline(limit: Option<Duration>) {
 }
 
 /// Writes a command's input and ends it. A command that does not read all of it says so by its own end.
-async fn feed(
-    mut to: Pin<Box<dyn AsyncWrite + Send>>,
-    input: Option<&[u8]>,
-) -> Pin<Box<dyn AsyncWrite + Send>> {
-    if let Some(input) = input
-        && to.write_all(input).await.is_ok()
-    {
+async fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>, input: Input<'_>) -> Pin<Box<dyn AsyncWrite + Send>> {
+    let fed = match input {
+        Input::None => return to,
+        Input::Bytes(bytes) => to.write_all(bytes).await,
+        Input::File(file) => feed_file(&mut to, file).await,
+    };
+    if fed.is_ok() {
         let _ = to.shutdown().await;
     }
     to
 }
 
+/// Reads at places of its own, because others read the same file. It is a scratch file that was just written: the system has
+/// what is read in memory, or near it.
+async fn feed_file(to: &mut Pin<Box<dyn AsyncWrite + Send>>, file: &File) -> std::io::Result<()> {
+    let (mut buffer, mut at) = (vec![0; FEED], 0);
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..read]).await?;
+        at += read as u64;
+    }
+}
+
 async fn follow(
     engine: &Engine,
     mut running: Running,
+    is_fed: bool,
     mut output: impl AsyncFnMut(Stream, Bytes),
 ) -> Result<End, Error> {
     while let Some(chunk) = running.output.next().await {
-        match chunk? {
-            Chunk::Stdout(bytes) => output(Stream::Stdout, bytes).await,
-            Chunk::Stderr(bytes) => output(Stream::Stderr, bytes).await,
+        match chunk {
+            Ok(Chunk::Stdout(bytes)) => output(Stream::Stdout, bytes).await,
+            Ok(Chunk::Stderr(bytes)) => output(Stream::Stderr, bytes).await,
+            // So a Unix socket ends, after all output, where the command left some of its input unread.
+            Err(error) if is_fed && error.is_reset() => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(End::Exited(engine.exit_status(&running.id).await?))
@@ -186,14 +251,28 @@ async fn follow(
 
 /// Ends every process of a run. Closing the stream of an exec does not end its process. `exec` is the engine's id of the
 /// first one, where it is known.
-async fn end_run(engine: &Engine, sandbox: &str, mark: &str, exec: Option<&str>) -> Result<(), String> {
-    let spec = ExecSpec { argv: vec![paths::END.to_owned(), mark.to_owned()], ..Default::default() };
-    loop {
+async fn end_run(
+    engine: &Engine,
+    sandbox: &str,
+    mark: &str,
+    exec: Option<&str>,
+    interrupt: &Interrupt,
+) -> Result<(), String> {
+    let end = async |more: &[&str]| {
+        let argv = [paths::END, mark].iter().chain(more).map(|&word| word.to_owned()).collect();
+        let spec = ExecSpec { argv, ..Default::default() };
         let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
-        match follow(engine, ending, async |_, _| {}).await {
-            Ok(End::Exited(0)) => {}
-            Ok(end) => return Err(format!("{end:?}")),
-            Err(error) => return Err(chain(&error)),
+        match follow(engine, ending, false, async |_, _| {}).await {
+            Ok(End::Exited(0)) => Ok(()),
+            Ok(end) => Err(format!("{end:?}")),
+            Err(error) => Err(chain(&error)),
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = interrupt.pressed() => end(&["now"]).await?,
+            ended = end(&[]) => ended?,
         }
         // The engine answers before it has started the process: what was not there yet to be found is ended in the next
         // round.
@@ -229,7 +308,8 @@ pub async fn capture(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = std::iter::once(paths::RUN).chain(argv.iter().copied()).map(str::to_owned).collect();
-    keep(engine, sandbox, argv, None, limit, interrupt).await
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt };
+    keep(place, argv, Input::None).await
 }
 
 /// The same with nothing sourced, and with something to read for the command, which nobody else gets to see.
@@ -242,21 +322,16 @@ pub async fn capture_fed(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    keep(engine, sandbox, argv, Some(input), limit, interrupt).await
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt };
+    keep(place, argv, Input::Bytes(input)).await
 }
 
-async fn keep(
-    engine: &Engine,
-    sandbox: &str,
-    argv: Vec<String>,
-    input: Option<&[u8]>,
-    limit: Duration,
-    interrupt: &Interrupt,
-) -> Captured {
+async fn keep(place: Place<'_>, argv: Vec<String>, input: Input<'_>) -> Captured {
+    let interrupt = place.interrupt;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let began = Instant::now();
     let _hold = interrupt.hold();
-    let end = run_fed(engine, sandbox, argv, input, Some(limit), interrupt.asked(), async |stream, bytes| {
+    let end = run_bare(place, argv, input, interrupt.asked(), async |stream, bytes| {
         let kept = match stream {
             Stream::Stdout => &mut stdout,
             Stream::Stderr => &mut stderr,

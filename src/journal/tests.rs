@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::apply::delete::{Asked, Deleting, Evidence, Outcome, Record as _};
 use crate::exit::Exit;
-use crate::hub::{HubDefaults, SandboxSettings, Timeouts};
+use crate::hub::{ExecRules, HubDefaults, SandboxSettings, Timeouts};
 use crate::plan::orphans::{Deletions, plan, samples};
 
 fn a_fleet(dir: &std::path::Path) -> Fleet {
@@ -28,6 +28,7 @@ fn a_fleet(dir: &std::path::Path) -> Fleet {
             tunnel: second,
         },
         orphans: samples::rules(),
+        exec: ExecRules { guard: Vec::new() },
         defaults: HubDefaults {
             ssh_user: "ubuntu".to_owned(),
             ssh_port: 22,

@@ -2,10 +2,14 @@
 
 pub mod adopt;
 pub mod brake;
+pub mod choose;
 pub mod diagnose;
+pub mod fold;
+pub mod guard;
 pub mod openrc;
 pub mod orphans;
 pub mod reconcile;
+pub mod rounds;
 pub mod saved;
 pub mod trust;
 pub mod tunnel;

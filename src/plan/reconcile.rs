@@ -204,16 +204,7 @@ mod tests {
     use crate::sandbox::Owner;
 
     fn hub() -> Hub {
-        Hub {
-            name: HubName::new("ou23s").unwrap(),
-            ip: "10.0.0.1".parse().unwrap(),
-            openrc: "/openrc".into(),
-            ssh: crate::hub::SshTarget { user: "ubuntu".to_owned(), port: 22, key: "/key".into() },
-            project_domain: None,
-            image: "sandbox".to_owned(),
-            state: "/jhubs/ou23s".into(),
-            container: None,
-        }
+        crate::hub::samples::hub("ou23s")
     }
 
     fn spec(hub: &Hub, memory: u64) -> SandboxSpec {

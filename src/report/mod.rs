@@ -1,5 +1,6 @@
 //! Turns what was observed, planned and done into tables, JSON and progress. Decides nothing.
 
+pub mod exec;
 mod failure;
 pub mod journal;
 pub mod marks;

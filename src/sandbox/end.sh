@@ -1,5 +1,5 @@
 #!/bin/sh
-# end VARIABLE=VALUE: ends every process of one run, wherever it has got to. They are known by the variable that fleet put
+# end VARIABLE=VALUE [now]: ends every process of one run, wherever it has got to; with `now` by force at once. They are known by the variable that fleet put
 # into the run's environment, which children inherit even when they leave their process group or session; those that were given
 # another environment (`env -i`) by their parent or session.
 
@@ -54,13 +54,15 @@ END
 run=$1
 pids=$(of_run "$run")
 [ -n "$pids" ] || exit 0
-kill -TERM $pids 2>/dev/null
-# Two seconds to end in good order, then by force; what was started meanwhile is found again.
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-    sleep 0.2
-    pids=$(of_run "$run" $pids)
-    [ -n "$pids" ] || exit 0
-done
+if [ "${2-}" != now ]; then
+    kill -TERM $pids 2>/dev/null
+    # Two seconds to end in good order, then by force; what was started meanwhile is found again.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 0.2
+        pids=$(of_run "$run" $pids)
+        [ -n "$pids" ] || exit 0
+    done
+fi
 kill -KILL $pids 2>/dev/null
 sleep 0.1
 pids=$(of_run "$run" $pids)

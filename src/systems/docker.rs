@@ -92,6 +92,13 @@ impl Error {
         matches!(self, Error::Request { source, .. } if status_of(source).is_some())
     }
 
+    /// Whether the connection was closed while something that was sent had not been read.
+    pub fn is_reset(&self) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let Error::Request { source, .. } = self else { return false };
+        matches!(io_kind(source), Some(ConnectionReset | BrokenPipe))
+    }
+
     /// Whether the engine said that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Request { source, .. } if status_of(source) == Some(404))

@@ -338,7 +338,7 @@ fn the_hubs_names_are_in_colour_on_a_terminal_and_nowhere_else() {
     let run = script(standing(), &[], "echo plain").exits(0);
     assert!(!run.stdout.contains('\x1b'), "{:?}", run.stdout);
     let run = |variable: Option<(&str, &str)>| {
-        let line = format!("{} exec --hub ou23s echo x", env!("CARGO_BIN_EXE_fleet"));
+        let line = format!("{} exec --hub ou23s --format stream echo x", env!("CARGO_BIN_EXE_fleet"));
         let mut command = Command::new("script");
         command.args(["-qefc", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color");
         command

@@ -5,7 +5,8 @@ use crate::common::Fleet;
 fn two_hubs() -> Fleet {
     let fleet = Fleet::with_settings(
         "[[hub]]\nname = \"ou23s\"\nip = \"10.0.0.1\"\nopenrc = \"openrc-alpha.sh\"\n\n\
-         [[hub]]\nname = \"pyaos\"\nip = \"2001:db8::1\"\nopenrc = \"openrc-beta.sh\"\nimage = \"unidata/science-gateway\"",
+         [[hub]]\nname = \"pyaos\"\nip = \"2001:db8::1\"\nopenrc = \"openrc-beta.sh\"\nimage = \"unidata/science-gateway\"\n\
+         tags = [\"gpu\", \"fall\"]",
     );
     // It asks nobody, and so needs no engine.
     fleet.write("fleet.toml", &format!("engine = \"unix:///nonexistent.sock\"\n{}", fleet.toml()));
@@ -17,10 +18,11 @@ fn the_list_shows_what_fleet_toml_says_and_asks_nobody() {
     let fleet = two_hubs();
     let run = fleet.run(&["list"]).exits(0);
     let lines: Vec<Vec<&str>> = run.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["HUB", "IP", "OPENRC", "STATE", "IMAGE"]);
+    assert_eq!(lines[0], ["HUB", "IP", "OPENRC", "STATE", "IMAGE", "TAGS"]);
     assert_eq!(lines[1][..2], ["ou23s", "10.0.0.1"]);
     assert_eq!(lines[2][..2], ["pyaos", "2001:db8::1"]);
-    assert_eq!(lines[2][4], "unidata/science-gateway");
+    assert_eq!(lines[2][4..], ["unidata/science-gateway", "gpu,fall"]);
+    assert_eq!(lines[1][5], "-");
     assert_eq!(lines.len(), 3, "{}", run.stdout);
     assert_eq!(run.stderr, "");
 }
@@ -40,6 +42,10 @@ fn the_list_as_json_has_every_hub_with_all_that_it_inherits() {
     assert_eq!(first["project_domain"], "test.example");
     assert_eq!(second["ip"], "2001:db8::1");
     assert_eq!(second["image"], "unidata/science-gateway");
+    assert_eq!(
+        (&first["tags"], &second["tags"]),
+        (&serde_json::json!([]), &serde_json::json!(["gpu", "fall"]))
+    );
 }
 
 #[test]

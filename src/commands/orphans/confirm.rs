@@ -11,7 +11,7 @@ use crate::hub::OrphanRules;
 use crate::plan::brake::brake;
 use crate::plan::orphans::{Deletions, OrphanPlan};
 use crate::report::duration;
-use crate::text::{clean, count};
+use crate::text::{clean, count, quoted};
 
 /// Whether it may be deleted. The plan has been shown.
 pub(super) async fn ask(
@@ -65,11 +65,11 @@ pub(super) fn is_shown_elsewhere(args: &Args) -> bool {
 fn command(args: &Args, context: &Context, max: Option<u64>) -> String {
     let mut words = vec!["fleet".to_owned()];
     if let Some(config) = &context.config {
-        words.push(format!("--config {}", quoted(&config.display().to_string())));
+        words.push(format!("--config {}", quoted(&[config.display().to_string()])));
     }
     words.push("orphans".to_owned());
     words.push(match &args.apply {
-        Some(plan) => format!("--apply {}", quoted(&plan.display().to_string())),
+        Some(plan) => format!("--apply {}", quoted(&[plan.display().to_string()])),
         None if args.resume => "--resume".to_owned(),
         None => "--delete".to_owned(),
     });
@@ -77,26 +77,4 @@ fn command(args: &Args, context: &Context, max: Option<u64>) -> String {
     words.push("--confirm".to_owned());
     words.extend(max.map(|max| format!("--max {max}")));
     words.join(" ")
-}
-
-/// A word of a shell's command line.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,~".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_stays_one_word_of_the_command_that_is_proposed() {
-        assert_eq!(quoted("/etc/fleet.toml"), "/etc/fleet.toml");
-        assert_eq!(quoted("my fleet.toml"), "'my fleet.toml'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-    }
 }

@@ -1,48 +1,13 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::hub::{Fleet, Hub, HubDefaults, SshTarget};
+use crate::hub::{Fleet, samples};
 use crate::observed::OldMount;
 use crate::plan::orphans::samples::{old_container, rules};
 
 /// A fleet with one hub, which no sample container is for.
 fn fleet() -> Fleet {
-    let name = HubName::new("known").unwrap();
-    let hub = Hub {
-        state: "/jhubs/known".into(),
-        name,
-        ip: "10.0.0.9".parse().unwrap(),
-        openrc: "/rc".into(),
-        ssh: SshTarget { user: "ubuntu".to_owned(), port: 22, key: "/key".into() },
-        project_domain: None,
-        image: "i".to_owned(),
-        container: None,
-    };
-    let second = std::time::Duration::from_secs(1);
-    Fleet {
-        path: "/fleet.toml".into(),
-        name: "fleet".to_owned(),
-        engine: "/e".into(),
-        state_dir: "/jhubs".into(),
-        sandbox: crate::hub::SandboxSettings { memory: 1, pids: 1, network: None },
-        timeouts: crate::hub::Timeouts {
-            engine: second,
-            ssh: second,
-            openrc: second,
-            openstack: second,
-            kubernetes: second,
-            tunnel: second,
-        },
-        orphans: rules(),
-        defaults: HubDefaults {
-            ssh_user: "ubuntu".to_owned(),
-            ssh_port: 22,
-            ssh_key: None,
-            project_domain: None,
-            image: "i".to_owned(),
-        },
-        hubs: vec![hub],
-    }
+    samples::fleet(vec![samples::hub("known")], rules())
 }
 
 /// As `z2j.sh` makes it.
