@@ -44,10 +44,8 @@ fleet exec --all --format table kubectl get pods -n jhub\n  fleet exec --all --d
 .hub'\n\nExit status: 0 when it was 0 in every hub, 1 otherwise; the JSON has each hub's own. A command that a signal ended has \
 128 + the signal's number."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Args {
-    #[command(flatten)]
-    choice: Choice,
-
     /// Show which hubs and the exact command, and run nothing
     #[arg(long)]
     dry_run: bool,
@@ -91,6 +89,10 @@ pub struct Args {
     /// It is this number of hubs that is meant: what a guarded command asks for (`[exec] guard` in fleet.toml)
     #[arg(long, value_name = "N")]
     yes: Option<usize>,
+
+    // Below the others: what comes after it in this list has its heading in the help.
+    #[command(flatten)]
+    choice: Choice,
 
     #[command(flatten)]
     output: show::Output,

@@ -16,12 +16,12 @@ use crate::text::or_dash;
     after_help = "Examples:\n  fleet list\n  fleet list --tag gpu --exclude 'test*'\n  fleet list --format json | jq -r '.[].name'"
 )]
 pub struct Args {
-    #[command(flatten)]
-    choice: Choice,
-
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// Prints it.

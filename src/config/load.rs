@@ -131,8 +131,19 @@ fn blank(text: &str, lines: &BTreeSet<usize>) -> Option<String> {
 
 /// Puts in what is inherited. Hubs that are incomplete are left out: each has a problem already.
 fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Problems) -> Fleet {
-    let File { name, state_dir, engine, image, sandbox, timeouts, mut orphans, exec, defaults, hubs, foreign } =
-        file;
+    let File {
+        name,
+        state_dir,
+        engine,
+        image,
+        sandbox,
+        timeouts,
+        mut orphans,
+        exec,
+        defaults,
+        hubs,
+        foreign,
+    } = file;
     orphans.foreign = foreign.into_iter().filter_map(ForeignTable::complete).collect();
     let state_dir = state_dir.unwrap_or_else(|| around.base.join(schema::STATE_DIR));
     let defaults = HubDefaults {

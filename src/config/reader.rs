@@ -176,11 +176,7 @@ impl<'t, 'i> Reader<'t, 'i> {
 }
 
 /// A string, made into something else.
-fn string<T>(
-    key: &str,
-    value: &DeValue,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, String> {
+fn string<T>(key: &str, value: &DeValue, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
     match value {
         // They have no place in any name, path or address, and would let a file forge lines of output.
         DeValue::String(text) if text.chars().any(char::is_control) => {

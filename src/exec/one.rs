@@ -205,10 +205,7 @@ async fn deadline(limit: Option<Duration>) {
 }
 
 /// Writes a command's input and ends it. A command that does not read all of it says so by its own end.
-async fn feed(
-    mut to: Pin<Box<dyn AsyncWrite + Send>>,
-    input: Input<'_>,
-) -> Pin<Box<dyn AsyncWrite + Send>> {
+async fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>, input: Input<'_>) -> Pin<Box<dyn AsyncWrite + Send>> {
     let fed = match input {
         Input::None => return to,
         Input::Bytes(bytes) => to.write_all(bytes).await,

@@ -45,10 +45,7 @@ pub struct Spools {
 impl Spools {
     /// For that many outputs.
     pub fn new(outputs: usize) -> Self {
-        Self {
-            directory: directory(),
-            in_memory: (IN_MEMORY / outputs.max(1)).clamp(LEAST, ONE_IN_MEMORY),
-        }
+        Self { directory: directory(), in_memory: (IN_MEMORY / outputs.max(1)).clamp(LEAST, ONE_IN_MEMORY) }
     }
 
     /// An empty one.
@@ -87,7 +84,8 @@ impl Spool {
         self.last = bytes.last().copied().unwrap_or(self.last);
         let kept = self.file.get_mut().write_all(bytes);
         kept.map_err(|error| {
-            let why = format!("cannot keep what commands print in {} ($TMPDIR): {error}", directory().display());
+            let why =
+                format!("cannot keep what commands print in {} ($TMPDIR): {error}", directory().display());
             io::Error::other(why)
         })
     }
@@ -192,7 +190,7 @@ mod tests {
             prop_assert_eq!(spool.whole(whole.len() as u64).unwrap(), Some(whole.clone()));
             prop_assert_eq!(spool.len(), whole.len() as u64);
             prop_assert_eq!(spool.is_text(), std::str::from_utf8(&whole).is_ok());
-            prop_assert_eq!(spool.fingerprint(), self::spool(&[whole.clone()]).fingerprint());
+            prop_assert_eq!(spool.fingerprint(), self::spool(std::slice::from_ref(&whole)).fingerprint());
             let second = self::spool(&other);
             prop_assert_eq!(spool.fingerprint() == second.fingerprint(), whole == other.concat());
         }

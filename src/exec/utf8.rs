@@ -26,7 +26,7 @@ impl Utf8 {
         }
         if let Err(error) = std::str::from_utf8(piece) {
             match error.error_len() {
-                None => self.begun = piece[error.valid_up_to()..].to_owned(),
+                None => piece[error.valid_up_to()..].clone_into(&mut self.begun),
                 Some(_) => self.broken = true,
             }
         }
@@ -62,7 +62,7 @@ impl Lossy {
             let goes_on = chunks.peek().is_none()
                 && std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
             if goes_on {
-                self.begun = rest.to_owned();
+                rest.clone_into(&mut self.begun);
             } else if !rest.is_empty() {
                 show("\u{fffd}")?;
             }
@@ -88,13 +88,15 @@ mod tests {
             3 => "[aü名🦀]{0,4}".prop_map(String::into_bytes),
             1 => prop::collection::vec(any::<u8>(), 0..3),
         ];
-        (prop::collection::vec(some, 0..6), prop::collection::vec(0_usize..40, 0..8)).prop_map(|(some, cuts)| {
-            let bytes = some.concat();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.extend([0, bytes.len()]);
-            cuts.sort_unstable();
-            cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
-        })
+        (prop::collection::vec(some, 0..6), prop::collection::vec(0_usize..40, 0..8)).prop_map(
+            |(some, cuts)| {
+                let bytes = some.concat();
+                let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+                cuts.extend([0, bytes.len()]);
+                cuts.sort_unstable();
+                cuts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
+            },
+        )
     }
 
     proptest! {

@@ -110,8 +110,7 @@ pub fn choose<'f>(fleet: &'f Fleet, asked: &Asked) -> Result<Vec<&'f Hub>, Refus
             "a hub is chosen where all of these options say so; `fleet list` shows hubs and their tags",
         ));
     }
-    let left: Vec<&Hub> =
-        meant.into_iter().filter(|hub| !any(&exclude, hub.name.as_str())).collect();
+    let left: Vec<&Hub> = meant.into_iter().filter(|hub| !any(&exclude, hub.name.as_str())).collect();
     if left.is_empty() {
         return Err(Refused::new("no hub is chosen: --exclude takes every one of them", "exclude fewer"));
     }
@@ -171,7 +170,8 @@ pub fn in_projects<'f>(
     if !unknown.is_empty() {
         return Err(Refused {
             problems: unknown,
-            hint: "leave such a hub out with --exclude, or choose by --hub; `fleet openrc check` tells more".to_owned(),
+            hint: "leave such a hub out with --exclude, or choose by --hub; `fleet openrc check` tells more"
+                .to_owned(),
             cannot_tell: true,
         });
     }
@@ -181,7 +181,10 @@ pub fn in_projects<'f>(
         match of_project(files, project) {
             Ok(indices) => found.extend(indices),
             Err(NoProject::None) => {
-                problems.push(format!("the credentials of no hub lead to a project {project:?}{}", there_are(files)));
+                problems.push(format!(
+                    "the credentials of no hub lead to a project {project:?}{}",
+                    there_are(files)
+                ));
             }
             Err(NoProject::Several(several)) => {
                 let ids: Vec<&str> = several.iter().map(|project| project.key.id.as_str()).collect();
@@ -192,16 +195,17 @@ pub fn in_projects<'f>(
                 ));
             }
             // Told above, hub by hub.
-            Err(NoProject::CannotTell(_)) => problems.push(format!("cannot tell which hubs are in {project:?}")),
+            Err(NoProject::CannotTell(_)) => {
+                problems.push(format!("cannot tell which hubs are in {project:?}"));
+            }
         }
     }
     if !problems.is_empty() {
         let hint = "`fleet openrc check` shows which openrc file leads to which project".to_owned();
         return Err(Refused { problems, hint, cannot_tell: false });
     }
-    let is_in = |hub: &Hub| {
-        found.iter().any(|index| files[*index].hubs.iter().any(|mount| mount.hub == hub.name))
-    };
+    let is_in =
+        |hub: &Hub| found.iter().any(|index| files[*index].hubs.iter().any(|mount| mount.hub == hub.name));
     Ok(hubs.into_iter().filter(|hub| is_in(hub)).collect())
 }
 
@@ -211,10 +215,14 @@ fn unknown_projects(hubs: &[&Hub], files: &[OpenrcFile]) -> Vec<String> {
         let of_hub = |file: &&OpenrcFile| file.hubs.iter().any(|mount| mount.hub == hub.name);
         let Some(file) = files.iter().find(of_hub) else { return Some("nobody looked".to_owned()) };
         if file.project().is_none() {
-            return Some(file.unseen().map_or("it was not asked", |unseen| unseen.reason.as_str()).to_owned());
+            return Some(
+                file.unseen().map_or("it was not asked", |unseen| unseen.reason.as_str()).to_owned(),
+            );
         }
         // It may lead anywhere, and a command would use it.
-        let is_stale = |mount: &&crate::observed::OpenrcMount| mount.hub == hub.name && mount.stale.seen() == Some(&true);
+        let is_stale = |mount: &&crate::observed::OpenrcMount| {
+            mount.hub == hub.name && mount.stale.seen() == Some(&true)
+        };
         file.hubs
             .iter()
             .any(|mount| is_stale(&mount))
@@ -233,5 +241,8 @@ fn there_are(files: &[OpenrcFile]) -> String {
         files.iter().filter_map(OpenrcFile::project).map(|project| project.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    format!("; there are: {}", names.iter().map(|name| crate::text::clean(name)).collect::<Vec<_>>().join(", "))
+    format!(
+        "; there are: {}",
+        names.iter().map(|name| crate::text::clean(name)).collect::<Vec<_>>().join(", ")
+    )
 }

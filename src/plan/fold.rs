@@ -43,7 +43,7 @@ mod tests {
     proptest! {
         #[test]
         fn everybody_is_in_one_group_with_all_that_are_equal_and_nobody_else(
-            keys in prop::collection::vec(0_u8..5, 0..30),
+            keys in prop::collection::vec(0_u16..5, 0..30),
         ) {
             let groups = fold(&keys);
             let mut places: Vec<usize> = groups.concat();

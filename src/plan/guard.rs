@@ -98,7 +98,8 @@ mod tests {
             words.push("delete".to_owned());
             words.extend(after);
             let argv = if in_a_script { vec!["sh".to_owned(), "-c".to_owned(), words.join(" ")] } else { words };
-            prop_assert_eq!(guarded(&["kubectl delete".to_owned()], &argv), Some("kubectl delete"));
+            let guards = ["kubectl delete".to_owned()];
+            prop_assert_eq!(guarded(&guards, &argv), Some("kubectl delete"));
         }
     }
 }

@@ -29,8 +29,12 @@ mod tests {
 
     #[test]
     fn each_hub_has_its_own_words() {
-        let command = ["ping".to_owned(), "-c1".to_owned(), "{ip}".to_owned(), "{hub}-{hub} {name} {}".to_owned()];
-        assert_eq!(words(&command, "ou23s", "10.0.0.1"), ["ping", "-c1", "10.0.0.1", "ou23s-ou23s {name} {}"]);
+        let command =
+            ["ping".to_owned(), "-c1".to_owned(), "{ip}".to_owned(), "{hub}-{hub} {name} {}".to_owned()];
+        assert_eq!(
+            words(&command, "ou23s", "10.0.0.1"),
+            ["ping", "-c1", "10.0.0.1", "ou23s-ou23s {name} {}"]
+        );
     }
 
     proptest! {

@@ -64,10 +64,8 @@ impl Paper {
     /// This process's own.
     pub fn standard(hubs: Vec<HubName>) -> Self {
         let (out, err) = (io::stdout(), io::stderr());
-        let colours = (
-            AutoStream::choice(&out) != ColorChoice::Never,
-            AutoStream::choice(&err) != ColorChoice::Never,
-        );
+        let colours =
+            (AutoStream::choice(&out) != ColorChoice::Never, AutoStream::choice(&err) != ColorChoice::Never);
         let one_screen = out.is_terminal() && err.is_terminal();
         Self { out: Box::new(out), err: Box::new(err), colours, one_screen, hubs }
     }
@@ -93,14 +91,9 @@ impl Paper {
         if self.hubs.len() < 2 {
             return Ok(());
         }
-        let ways: [(&str, fn(&Fate) -> bool); 3] = [
-            ("failed", |fate| matches!(fate, Fate::Ended(_))),
-            ("stopped", |fate| matches!(fate, Fate::Stopped(_))),
-            ("not begun", |fate| matches!(fate, Fate::NotBegun(_))),
-        ];
         let mut said = Vec::new();
-        for (what, is_it) in ways {
-            let is_it = |outcome: &&Outcome| !outcome.fate.is_success() && is_it(&outcome.fate);
+        for what in ["failed", "stopped", "not begun"] {
+            let is_it = |outcome: &&Outcome| !outcome.fate.is_success() && word(&outcome.fate) == what;
             let mut places: Vec<usize> = outcomes.iter().filter(is_it).map(|outcome| outcome.hub).collect();
             places.sort_unstable();
             if !places.is_empty() {
@@ -112,5 +105,14 @@ impl Paper {
             return Ok(());
         }
         self.err.write_all(format!("fleet: {}\n", said.join("; ")).as_bytes())
+    }
+}
+
+/// What a fate is called where hubs are counted.
+fn word(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Ended(_) => "failed",
+        Fate::Stopped(_) => "stopped",
+        Fate::NotBegun(_) => "not begun",
     }
 }

@@ -11,11 +11,9 @@ fn declared() -> Fleet {
     };
     let hubs = [("ou23s", "\"gpu\", \"fall\""), ("ou24s", "\"fall\""), ("fsu-s23", ""), ("pyaos", "\"gpu\"")];
     let fleet = Fleet::empty();
-    let hubs: String = hubs.into_iter().enumerate().map(|(number, hub_of)| hub((number + 1, hub_of))).collect();
-    fleet.write(
-        "fleet.toml",
-        &format!("engine = \"unix:///nonexistent.sock\"\n{}\n{hubs}", fleet.header()),
-    );
+    let hubs: String =
+        hubs.into_iter().enumerate().map(|(number, hub_of)| hub((number + 1, hub_of))).collect();
+    fleet.write("fleet.toml", &format!("engine = \"unix:///nonexistent.sock\"\n{}\n{hubs}", fleet.header()));
     fleet
 }
 
@@ -51,8 +49,10 @@ fn a_dry_run_shows_the_exact_command_and_runs_nothing() {
     let run = fleet.run(&[&["exec", "--tag", "gpu", "--dry-run"], &command[..]].concat()).exits(0);
     let shown = r"sh -c 'kubectl get pvc -A | wc -l' 'it'\''s' --all";
     assert_eq!(run.stdout, format!("HUB    COMMAND\nou23s  {shown}\npyaos  {shown}\n"));
-    let json =
-        fleet.run(&[&["exec", "--tag", "gpu", "--dry-run", "--format", "json"], &command[..]].concat()).exits(0).json();
+    let json = fleet
+        .run(&[&["exec", "--tag", "gpu", "--dry-run", "--format", "json"], &command[..]].concat())
+        .exits(0)
+        .json();
     assert_eq!(json[1]["hub"], "pyaos");
     assert_eq!(json[1]["command"], serde_json::json!(command));
 }
@@ -90,7 +90,10 @@ fn a_project_is_where_the_credentials_lead() {
         world().hubs.iter().filter(|hub| hub.project == project).map(|hub| hub.name.as_str()).collect()
     };
     assert_eq!(names(&fleet.run(&["list", "--project", "alpha"]).exits(0)), of("alpha"));
-    assert_eq!(names(&fleet.run(&["list", "--project", &world().cloud.projects["beta"]]).exits(0)), of("beta"));
+    assert_eq!(
+        names(&fleet.run(&["list", "--project", &world().cloud.projects["beta"]]).exits(0)),
+        of("beta")
+    );
     let run = fleet.run(&["exec", "--project", "beta,alpha", "--hub", "*s*", "printenv", "CLUSTER"]).exits(0);
     assert_eq!(run.stdout.lines().count(), world().hubs.iter().filter(|hub| hub.name.contains('s')).count());
     fleet

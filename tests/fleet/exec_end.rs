@@ -39,7 +39,8 @@ fn a_deadline_is_for_all_hubs_together_and_those_not_begun_are_told_apart() {
     assert_eq!(begun.len(), 2, "{json:#?}");
     for hub in hubs() {
         assert!(json[hub]["exit_status"].is_null());
-        let word = if begun.contains(&hub) { "stopped: the 3s for all hubs are over" } else { "not begun: the 3s" };
+        let word =
+            if begun.contains(&hub) { "stopped: the 3s for all hubs are over" } else { "not begun: the 3s" };
         assert!(error(hub).contains(word), "{hub}: {}", error(hub));
     }
     assert_eq!(at_work(fleet, "sleep 4771"), 0);

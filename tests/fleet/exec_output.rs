@@ -25,7 +25,11 @@ fn equal_output_is_shown_once_and_others_as_their_difference() {
     let rest = format!("{} (3 of 4 hubs)", rest.join(", "));
     let run = fleet.run(&["exec", "--all", "--format", "gather", "sh", "-c", script]).exits(0);
     let groups = [format!("== {rest}\nsame\nend\n"), "== pyaos\nsame\nother\nend\n".to_owned()];
-    assert!(run.stdout == groups.concat() || run.stdout == format!("{}{}", groups[1], groups[0]), "{}", run.stdout);
+    assert!(
+        run.stdout == groups.concat() || run.stdout == format!("{}{}", groups[1], groups[0]),
+        "{}",
+        run.stdout
+    );
     let run = fleet.run(&["exec", "--all", "--diff", "sh", "-c", script]).exits(0);
     assert!(run.stdout.starts_with(&format!("== {rest}\nsame\nend\n== pyaos\n--- ")), "{}", run.stdout);
     assert!(run.stdout.ends_with("+++ pyaos\n@@ -1,2 +1,3 @@\n same\n+other\n end\n"), "{}", run.stdout);
@@ -41,7 +45,8 @@ fn bytes_that_are_no_text_survive_in_json() {
     let _using = using();
     let printf = r"printf 'a\377\200'; printf 'text' >&2";
     for format in ["json", "ndjson"] {
-        let run = standing().run(&["exec", "--hub", "ou23s", "--format", format, "sh", "-c", printf]).exits(0);
+        let run =
+            standing().run(&["exec", "--hub", "ou23s", "--format", format, "sh", "-c", printf]).exits(0);
         let json = if format == "json" { run.json()[0].clone() } else { run.json() };
         assert_eq!(json["stdout"], "a\u{fffd}\u{fffd}");
         assert_eq!(json["stdout_base64"], "Yf+A");
@@ -56,16 +61,22 @@ fn ndjson_has_a_line_for_every_hub_in_the_files_order_the_failed_ones_too() {
     let fleet = standing();
     let config = with_a_ghost(fleet, "with-a-ghost-of-lines.toml");
     let script = "test $CLUSTER != ou23s || sleep 1; echo $CLUSTER; test $CLUSTER != pyaos || exit 9";
-    let run = fleet.run(&["--config", &config, "exec", "--all", "--format", "ndjson", "sh", "-c", script]).exits(1);
+    let run =
+        fleet.run(&["--config", &config, "exec", "--all", "--format", "ndjson", "sh", "-c", script]).exits(1);
     let lines: Vec<serde_json::Value> =
         run.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let names: Vec<&str> = lines.iter().map(|one| one["hub"].as_str().expect("a name")).collect();
     assert_eq!(names, [hubs(), vec!["ghost"]].concat());
     for one in &lines {
         match one["hub"].as_str() {
-            Some("ghost") => assert!(one["error"].as_str().is_some_and(|why| why.contains("it has no sandbox"))),
+            Some("ghost") => {
+                assert!(one["error"].as_str().is_some_and(|why| why.contains("it has no sandbox")))
+            }
             Some("pyaos") => assert_eq!(one["exit_status"], 9),
-            hub => assert_eq!((&one["exit_status"], one["stdout"].as_str()), (&0.into(), hub.map(|hub| format!("{hub}\n")).as_deref())),
+            hub => assert_eq!(
+                (&one["exit_status"], one["stdout"].as_str()),
+                (&0.into(), hub.map(|hub| format!("{hub}\n")).as_deref())
+            ),
         }
     }
 }
@@ -78,7 +89,8 @@ fn kubectls_tables_become_one_table_with_a_column_that_says_whose_each_row_is() 
     let headings = lines.next().expect("headings");
     assert!(headings.starts_with("HUB ") && headings.contains("  ACCESS MODES  "), "{headings}");
     // Ages and the width of columns differ from one moment to the next; what is claimed does not.
-    let words = |line: &str, count| line.split_whitespace().take(count).map(str::to_owned).collect::<Vec<_>>();
+    let words =
+        |line: &str, count| line.split_whitespace().take(count).map(str::to_owned).collect::<Vec<_>>();
     let mut seen: Vec<_> = lines.map(|line| words(line, 6)).collect();
     let mut expected: Vec<Vec<String>> = Vec::new();
     for hub in &world().hubs {
@@ -90,7 +102,8 @@ fn kubectls_tables_become_one_table_with_a_column_that_says_whose_each_row_is() 
     assert_eq!(seen, expected);
     assert!(!run.stdout.contains(" | "), "{}", run.stdout);
     // What is no table is not lost.
-    let run = standing().run(&["exec", "--all", "--format", "table", "sh", "-c", "echo $CLUSTER it is"]).exits(0);
+    let run =
+        standing().run(&["exec", "--all", "--format", "table", "sh", "-c", "echo $CLUSTER it is"]).exits(0);
     for hub in hubs() {
         assert_eq!(run.lines_of(hub), [format!("{hub} it is")]);
     }
@@ -159,7 +172,16 @@ fn a_spool_is_on_the_disk_without_a_name_and_gone_however_fleet_ends() {
     let _using = using();
     let scratch = tempfile::tempdir().expect("a directory");
     let mut child = standing()
-        .command(&["exec", "--hub", "ou23s", "--format", "json", "sh", "-c", "head -c 5000000 /dev/zero; sleep 4761"])
+        .command(&[
+            "exec",
+            "--hub",
+            "ou23s",
+            "--format",
+            "json",
+            "sh",
+            "-c",
+            "head -c 5000000 /dev/zero; sleep 4761",
+        ])
         .env("TMPDIR", scratch.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -170,13 +192,25 @@ fn a_spool_is_on_the_disk_without_a_name_and_gone_however_fleet_ends() {
         String::from_utf8_lossy(&list.stdout).into_owned()
     };
     let name = scratch.path().to_str().expect("UTF-8");
-    crate::common::world::eventually("it spools", std::time::Duration::from_secs(20), || open().contains(name));
-    assert!(open().lines().filter(|line| line.contains(name)).all(|line| line.ends_with("(deleted)")), "{}", open());
+    crate::common::world::eventually("it spools", std::time::Duration::from_secs(20), || {
+        open().contains(name)
+    });
+    assert!(
+        open().lines().filter(|line| line.contains(name)).all(|line| line.ends_with("(deleted)")),
+        "{}",
+        open()
+    );
     assert_eq!(std::fs::read_dir(scratch.path()).expect("it reads").count(), 0);
     child.kill().expect("killed");
     child.wait().expect("it ends");
     assert_eq!(std::fs::read_dir(scratch.path()).expect("it reads").count(), 0);
     // Nobody is there to end it any more.
-    let end = ["exec", &standing().container("ou23s"), "sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q '^sleep 4761' && kill ${p#/proc/}; done 2>/dev/null; true"];
+    let end = [
+        "exec",
+        &standing().container("ou23s"),
+        "sh",
+        "-c",
+        "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q '^sleep 4761' && kill ${p#/proc/}; done 2>/dev/null; true",
+    ];
     crate::common::world::docker(&end);
 }

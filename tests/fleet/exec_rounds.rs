@@ -41,7 +41,10 @@ fn a_canary_that_fails_keeps_it_from_the_others() {
         }
     }
     fleet.run(&[&args[..], &["true"]].concat()).exits(0);
-    fleet.run(&["exec", "--hub", "ou23s", "--canary", "pyaos", "true"]).exits(2).says("none of the chosen hubs");
+    fleet
+        .run(&["exec", "--hub", "ou23s", "--canary", "pyaos", "true"])
+        .exits(2)
+        .says("none of the chosen hubs");
 }
 
 #[test]
@@ -72,7 +75,11 @@ fn each_hub_has_its_own_words_and_they_are_seen_before() {
     let dry = fleet.run(&[&["exec", "--all", "--dry-run"], &command[..]].concat()).exits(0);
     for hub in &world().hubs {
         assert_eq!(run.lines_of(&hub.name), [format!("{0} {1} {1} {{other}}", hub.name, hub.ip)]);
-        assert!(dry.stdout.contains(&format!("sh -c 'echo {} {} $IP {{other}}'", hub.name, hub.ip)), "{}", dry.stdout);
+        assert!(
+            dry.stdout.contains(&format!("sh -c 'echo {} {} $IP {{other}}'", hub.name, hub.ip)),
+            "{}",
+            dry.stdout
+        );
     }
 }
 
@@ -103,7 +110,9 @@ fn a_guarded_command_asks_for_the_number_of_hubs() {
     let run = |more: &[&str]| fleet.run(&[&["exec"], more, &command[..]].concat());
     let refused = run(&["--all"]).exits(4);
     assert_eq!(refused.stdout, "");
-    refused.says("is guarded (\"kubectl delete\"), and 4 hubs are chosen: ").says("hint: if they are all meant: --yes 4");
+    refused
+        .says("is guarded (\"kubectl delete\"), and 4 hubs are chosen: ")
+        .says("hint: if they are all meant: --yes 4");
     run(&["--all", "--yes", "3"]).exits(4).says("--yes 3, and 4 hubs are chosen");
     assert_eq!(run(&["--all", "--yes", "4"]).exits(0).stdout.lines().count(), 4);
     run(&["--hub", "ou23s"]).exits(0);
@@ -131,12 +140,13 @@ fn a_guarded_command_asks_for_the_number_of_hubs() {
 #[test]
 fn each_hub_can_be_confirmed_once_it_is_seen_what_came_of_the_others() {
     let _using = using();
-    let mut pty = Pty::run("$FLEET exec --all --confirm-each printenv CLUSTER; echo left with $?", |command| {
-        command
-            .env("FLEET", env!("CARGO_BIN_EXE_fleet"))
-            .env("FLEET_CONFIG", standing().path("fleet.toml"))
-            .env("NO_COLOR", "1");
-    });
+    let mut pty =
+        Pty::run("$FLEET exec --all --confirm-each printenv CLUSTER; echo left with $?", |command| {
+            command
+                .env("FLEET", env!("CARGO_BIN_EXE_fleet"))
+                .env("FLEET_CONFIG", standing().path("fleet.toml"))
+                .env("NO_COLOR", "1");
+        });
     let all = hubs();
     for (number, hub) in all.iter().enumerate().take(2) {
         let shown = pty.shows(&format!("run printenv CLUSTER in {hub}? [y/N] "));

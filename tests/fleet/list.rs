@@ -42,7 +42,10 @@ fn the_list_as_json_has_every_hub_with_all_that_it_inherits() {
     assert_eq!(first["project_domain"], "test.example");
     assert_eq!(second["ip"], "2001:db8::1");
     assert_eq!(second["image"], "unidata/science-gateway");
-    assert_eq!((&first["tags"], &second["tags"]), (&serde_json::json!([]), &serde_json::json!(["gpu", "fall"])));
+    assert_eq!(
+        (&first["tags"], &second["tags"]),
+        (&serde_json::json!([]), &serde_json::json!(["gpu", "fall"]))
+    );
 }
 
 #[test]

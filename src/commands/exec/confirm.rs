@@ -39,7 +39,10 @@ pub(super) async fn ask(
     let Some(guard) = guarded(guards, &args.command).filter(|_| count > 1) else { return Ok(()) };
     let command = quoted(&args.command);
     // What is piped in is the command's, where it is to have it.
-    let can_type = !args.stdin && !args.output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let can_type = !args.stdin
+        && !args.output.is_json()
+        && std::io::stdin().is_terminal()
+        && std::io::stderr().is_terminal();
     if !can_type {
         return Err(unconfirmed(
             format!("{command:?} is guarded ({guard:?}), and {count} hubs are chosen: {names}"),
@@ -51,7 +54,9 @@ pub(super) async fn ask(
     ));
     match context.typed(PATIENCE).await? {
         Some(typed) if typed.trim() == count.to_string() => Ok(()),
-        Some(_) => Err(unconfirmed("that is something else; nothing is run".to_owned(), "run it again".to_owned())),
+        Some(_) => {
+            Err(unconfirmed("that is something else; nothing is run".to_owned(), "run it again".to_owned()))
+        }
         None => Err(unconfirmed(
             format!("nothing was typed within {} minutes; nothing is run", PATIENCE.as_secs() / 60),
             "run it again".to_owned(),

@@ -28,8 +28,8 @@ pub(super) struct Output {
     diff: bool,
 
     /// Write nothing but three files a hub into this directory: HUB.stdout, HUB.stderr, HUB.status
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "diff"])]
-    output_dir: Option<PathBuf>,
+    #[arg(id = "output_dir", long = "output-dir", value_name = "DIR", conflicts_with_all = ["format", "diff"])]
+    directory: Option<PathBuf>,
 }
 
 /// How output is shown.
@@ -72,7 +72,7 @@ impl Output {
     ) -> Result<(Box<dyn Show>, Option<Progress>), Failure> {
         let paper = || Paper::standard(hubs.iter().map(|hub| hub.name.clone()).collect());
         let quiet = |show: Box<dyn Show>| (show, Some(Progress::new("running", hubs.len())));
-        if let Some(directory) = &self.output_dir {
+        if let Some(directory) = &self.directory {
             free_directory(directory)
                 .map_err(|why| Failure::usage(why).hint("name another directory with --output-dir"))?;
             let files = Files::new(paper(), directory).map_err(|error| Failure::failed(&error))?;
@@ -100,13 +100,13 @@ pub(super) fn show(
         loop {
             let event = match show.waits_until() {
                 None => events.recv().await,
-                Some(until) => match tokio::time::timeout_at(until, events.recv()).await {
-                    Ok(event) => event,
-                    Err(_) => {
+                Some(until) => {
+                    let Ok(event) = tokio::time::timeout_at(until, events.recv()).await else {
                         show.late()?;
                         continue;
-                    }
-                },
+                    };
+                    event
+                }
             };
             let Some(event) = event else { break };
             let waiting = match &event {

@@ -25,10 +25,9 @@ impl Pattern {
             return Err("an empty name; what was it to be?".to_owned());
         }
         if let Some(rest) = text.strip_prefix('/') {
-            let inner = rest
-                .strip_suffix('/')
-                .filter(|inner| !inner.is_empty())
-                .ok_or_else(|| format!("{text:?} begins a regular expression that does not end; write /.../"))?;
+            let inner = rest.strip_suffix('/').filter(|inner| !inner.is_empty()).ok_or_else(|| {
+                format!("{text:?} begins a regular expression that does not end; write /.../")
+            })?;
             return Regex::new(inner).map(Self::Regex).map_err(|error| {
                 // Its last line says what is wrong; those before show where, for a screen of its own.
                 let told = error.to_string();
@@ -119,7 +118,9 @@ mod tests {
         assert!(matches("ou23s", "ou23s") && !matches("ou23", "ou23s"));
         assert!(matches("ou*", "ou23s") && !matches("u*", "ou23s"));
         assert!(matches("ou2?s", "ou23s") && matches("{ou,fsu}*", "fsu-s23") && matches("ou[0-9]*", "ou23s"));
-        assert!(matches("/23/", "ou23s") && !matches("/^23/", "ou23s") && matches("/^ou[0-9]{2}s$/", "ou23s"));
+        assert!(
+            matches("/23/", "ou23s") && !matches("/^23/", "ou23s") && matches("/^ou[0-9]{2}s$/", "ou23s")
+        );
     }
 
     #[test]

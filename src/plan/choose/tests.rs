@@ -77,7 +77,8 @@ fn all() -> Asked {
 #[test]
 fn one_option_is_any_of_what_it_names_and_several_are_all_of_them() {
     let fleet = four();
-    let chosen = |hubs: &[&str], tags: &[&str], exclude: &[&str]| names(choose(&fleet, &asked(hubs, tags, exclude)));
+    let chosen =
+        |hubs: &[&str], tags: &[&str], exclude: &[&str]| names(choose(&fleet, &asked(hubs, tags, exclude)));
     assert_eq!(names(choose(&fleet, &all())).len(), 4);
     assert_eq!(chosen(&["pyaos,ou23s", "pyaos"], &[], &[]), ["ou23s", "pyaos"]);
     assert_eq!(chosen(&["*23s"], &[], &[]), ["ou23s", "mvu23s"]);
@@ -97,7 +98,9 @@ fn nothing_chosen_is_never_all_of_them() {
     assert!(told(&asked(&["fsu-s23"], &["gpu"], &[])).contains("none that --hub names has a tag"));
     assert!(told(&Asked { exclude: words(&["*"]), ..all() }).contains("--exclude takes every one"));
     assert!(told(&asked(&[""], &[], &[])).contains("an empty name"));
-    assert!(told(&Asked { projects: words(&["alpha,"]), ..Asked::default() }).contains("--project has an empty"));
+    assert!(
+        told(&Asked { projects: words(&["alpha,"]), ..Asked::default() }).contains("--project has an empty")
+    );
     let none = self::fleet(Vec::new());
     assert!(choose(&none, &all()).unwrap_err().problems[0].contains("declares no hubs"));
 }
@@ -153,9 +156,10 @@ fn a_project_is_where_the_credentials_lead() {
     assert_eq!(names(in_projects(hubs.clone(), &files, &["alpha"])), ["ou23s", "fsu-s23"]);
     assert_eq!(names(in_projects(hubs.clone(), &files, &["gamma", "id-of-beta"])), ["mvu23s", "pyaos"]);
     let refused = in_projects(hubs, &files, &["alpha", "delta"]).unwrap_err();
-    assert_eq!(refused.problems, [
-        "the credentials of no hub lead to a project \"delta\"; there are: alpha, beta, gamma"
-    ]);
+    assert_eq!(
+        refused.problems,
+        ["the credentials of no hub lead to a project \"delta\"; there are: alpha, beta, gamma"]
+    );
 }
 
 #[test]

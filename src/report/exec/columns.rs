@@ -26,7 +26,10 @@ impl Headings {
         }
         if line.contains('\t') {
             let names: Vec<String> = line.trim_end().split('\t').map(|name| name.trim().to_owned()).collect();
-            return names.iter().all(|name| !name.is_empty()).then_some(Self { names, columns: Columns::Tabs });
+            return names
+                .iter()
+                .all(|name| !name.is_empty())
+                .then_some(Self { names, columns: Columns::Tabs });
         }
         // One blank can be within a heading (ACCESS MODES), two are between headings.
         let (mut names, mut starts) = (Vec::<String>::new(), Vec::new());
@@ -63,14 +66,18 @@ impl Headings {
                 fits.then(|| cells.into_iter().take(self.names.len()).collect())
             }
             Columns::At(starts) => {
-                let letters: Vec<char> = line.chars().collect();
-                let ends = starts.iter().skip(1).copied().chain([letters.len()]);
-                let cell = |(&start, end): (&usize, usize)| {
-                    if start > 0 && letters.get(start - 1).is_some_and(|c| *c != ' ') {
-                        return None;
+                let place = |character: usize| {
+                    if line.is_ascii() {
+                        character.min(line.len())
+                    } else {
+                        line.char_indices().nth(character).map_or(line.len(), |(place, _)| place)
                     }
-                    let (start, end) = (start.min(letters.len()), end.min(letters.len()).max(start.min(letters.len())));
-                    Some(letters[start..end].iter().collect::<String>().trim().to_owned())
+                };
+                let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+                let cell = |(&start, end): (&usize, usize)| {
+                    let (from, to) = (place(start), place(end));
+                    let before = &line[place(start.saturating_sub(1))..from];
+                    (before.is_empty() || before == " ").then(|| line[from..to].trim().to_owned())
                 };
                 starts.iter().zip(ends).map(cell).collect()
             }
@@ -87,7 +94,8 @@ mod tests {
     #[test]
     fn a_table_of_kubectl_is_taken_apart_cell_by_cell() {
         let headings =
-            Headings::parse("NAME                 READY   STATUS    RESTARTS      AGE   NOMINATED NODE").unwrap();
+            Headings::parse("NAME                 READY   STATUS    RESTARTS      AGE   NOMINATED NODE")
+                .unwrap();
         assert_eq!(headings.names, ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NOMINATED NODE"]);
         assert_eq!(
             headings.cells("hub-7d9c5b8f6d-x2k4v 1/1     Running   2 (3d ago)    11m   <none>").unwrap(),

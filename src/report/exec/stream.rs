@@ -29,7 +29,12 @@ impl Streamed {
     }
 
     /// Whole lines in one piece, so that they are written in one piece.
-    fn write(&mut self, hub: usize, stream: Stream, take: impl FnOnce(&mut Lines, &mut dyn FnMut(&[u8]))) -> io::Result<()> {
+    fn write(
+        &mut self,
+        hub: usize,
+        stream: Stream,
+        take: impl FnOnce(&mut Lines, &mut dyn FnMut(&[u8])),
+    ) -> io::Result<()> {
         let prefix = self.prefixes[stream as usize].of(&self.paper.hubs[hub]);
         let mut ready = Vec::new();
         take(&mut self.lines[hub][stream as usize], &mut |line| {

@@ -43,7 +43,12 @@ impl Tables {
         let One { stdout, stderr, outcome } = self.kept.of(place);
         let hub = &self.paper.hubs[place];
         if !is_table {
-            prefixed(&mut self.paper.out, &Prefixes::new(&self.paper.hubs, self.paper.colours.0), hub, stdout)?;
+            prefixed(
+                &mut self.paper.out,
+                &Prefixes::new(&self.paper.hubs, self.paper.colours.0),
+                hub,
+                stdout,
+            )?;
             self.paper.out.flush()?;
         }
         let prefixes = Prefixes::new(&self.paper.hubs, self.paper.colours.1);
@@ -76,16 +81,17 @@ impl Show for Tables {
             }
             are_tables.push(is_table);
         }
-        let hub_width = self.paper.hubs.iter().map(|hub| hub.as_str().len()).chain([HUB.len()]).max().unwrap_or(0);
+        let hub_width =
+            self.paper.hubs.iter().map(|hub| hub.as_str().len()).chain([HUB.len()]).max().unwrap_or(0);
         let mut out = BufWriter::new(&mut self.paper.out);
         for (number, shape) in shapes.iter().enumerate() {
             if number > 0 {
                 out.write_all(b"\n")?;
             }
             let mut line = |hub: &str, cells: &[String]| {
-                let padded = [(hub, hub_width)].into_iter().chain(
-                    cells.iter().map(String::as_str).zip(shape.widths.iter().copied()),
-                );
+                let padded = [(hub, hub_width)]
+                    .into_iter()
+                    .chain(cells.iter().map(String::as_str).zip(shape.widths.iter().copied()));
                 let mut text = String::new();
                 for (cell, width) in padded {
                     let cell = clean(cell);
@@ -117,15 +123,13 @@ impl Show for Tables {
 
 /// Makes room for a row, or for headings that are new.
 fn widen(shapes: &mut Vec<Shape>, headings: &Headings, cells: Option<&[String]>) {
-    let shape = match shapes.iter().position(|shape| shape.names == headings.names) {
-        Some(known) => &mut shapes[known],
-        None => {
-            let widths = headings.names.iter().map(|name| name.chars().count()).collect();
-            shapes.push(Shape { names: headings.names.clone(), widths });
-            let last = shapes.len() - 1;
-            &mut shapes[last]
-        }
-    };
+    let known = shapes.iter().position(|shape| shape.names == headings.names);
+    let place = known.unwrap_or_else(|| {
+        let widths = headings.names.iter().map(|name| name.chars().count()).collect();
+        shapes.push(Shape { names: headings.names.clone(), widths });
+        shapes.len() - 1
+    });
+    let shape = &mut shapes[place];
     for (width, cell) in shape.widths.iter_mut().zip(cells.unwrap_or_default()) {
         *width = (*width).max(cell.chars().count());
     }

@@ -60,7 +60,10 @@ fn exited(hub: usize, status: i64) -> Event {
 }
 
 /// What is written to standard output and to standard error.
-fn shown<S: Show>(make: impl FnOnce(Paper) -> S, events: impl IntoIterator<Item = Event>) -> (String, String) {
+fn shown<S: Show>(
+    make: impl FnOnce(Paper) -> S,
+    events: impl IntoIterator<Item = Event>,
+) -> (String, String) {
     let (out, err) = (Sheet::default(), Sheet::default());
     let mut show = make(paper(&out, &err));
     for event in events {
@@ -88,7 +91,8 @@ fn equal_output_is_shown_once_with_the_hubs_that_gave_it() {
 #[test]
 fn hubs_that_ended_in_another_way_are_a_group_of_their_own_and_are_told() {
     let stopped = Fate::Stopped(Stop::Failed(HubName::new("fsu-s23").unwrap()));
-    let events = [out(0, "a\n"), out(1, "a\n"), err(1, "no\n"), exited(1, 7), exited(0, 0), ended(2, stopped)];
+    let events =
+        [out(0, "a\n"), out(1, "a\n"), err(1, "no\n"), exited(1, 7), exited(0, 0), ended(2, stopped)];
     let (out, err) = shown(|paper| Gathered::new(paper, false), events);
     assert_eq!(out, "== ou23s\na\n== fsu-s23\na\n");
     insta::assert_snapshot!(err, @r"
@@ -138,7 +142,8 @@ fn json_has_every_chosen_hub_in_the_files_order_and_bytes_that_are_no_text_survi
     let (array, _) = shown(|paper| Json::new(paper, Form::Array), events());
     let (lines, _) = shown(|paper| Json::new(paper, Form::Lines), events());
     let array: Vec<serde_json::Value> = serde_json::from_str(&array).unwrap();
-    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(array, lines);
     let hubs: Vec<&str> = array.iter().map(|one| one["hub"].as_str().unwrap()).collect();
     assert_eq!(hubs, HUBS);
@@ -201,12 +206,21 @@ fn a_directory_gets_outputs_and_status_of_each_hub_and_is_not_shared_with_anothe
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new");
     free_directory(&path).unwrap();
-    let events = [out(0, "a"), err(0, "e"), exited(0, 0), exited(1, 7), ended(2, Fate::Ended(End::TimedOut(Duration::from_secs(3))))];
+    let events = [
+        out(0, "a"),
+        err(0, "e"),
+        exited(0, 0),
+        exited(1, 7),
+        ended(2, Fate::Ended(End::TimedOut(Duration::from_secs(3)))),
+    ];
     let (out, err) = shown(|paper| Files::new(paper, &path).unwrap(), events);
     assert_eq!(out, "");
     assert!(err.contains("fsu-s23: fleet: exit status 7\n"), "{err}");
     let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
-    assert_eq!((read("ou23s.stdout"), read("ou23s.stderr"), read("ou23s.status")), ("a".into(), "e".into(), "0\n".into()));
+    assert_eq!(
+        (read("ou23s.stdout"), read("ou23s.stderr"), read("ou23s.status")),
+        ("a".into(), "e".into(), "0\n".into())
+    );
     assert_eq!((read("fsu-s23.status"), read("pyaos.status")), ("7\n".into(), "stopped after 3s\n".into()));
     assert!(free_directory(&path).unwrap_err().contains("there is something in"));
 }
@@ -239,7 +253,9 @@ fn a_run() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<Event>)> {
     let piece = (0..3_usize, prop::collection::vec(byte, 0..8));
     prop::collection::vec(piece, 0..20).prop_map(|pieces| {
         let printed = (0..3)
-            .map(|hub| pieces.iter().filter(|(of, _)| *of == hub).flat_map(|(_, bytes)| bytes.clone()).collect())
+            .map(|hub| {
+                pieces.iter().filter(|(of, _)| *of == hub).flat_map(|(_, bytes)| bytes.clone()).collect()
+            })
             .collect();
         let mut events: Vec<Event> =
             pieces.iter().map(|(hub, bytes)| output(*hub, Stream::Stdout, bytes)).collect();
