@@ -8,10 +8,10 @@ use crate::common::standin::{Servers, many};
 const HUBS: u64 = 50;
 
 /// What each of them prints. Together it is more than fleet may hold.
-const EACH: usize = 3 << 20;
+const EACH: usize = 2 << 20;
 
 /// The most that it may hold, in KiB.
-const MOST: u64 = 96 << 10;
+const MOST: u64 = 80 << 10;
 
 /// Peak memory of a process so far, in KiB. Nothing for one that is ending.
 fn peak(id: u32) -> Option<u64> {

@@ -66,15 +66,18 @@ impl Headings {
                 fits.then(|| cells.into_iter().take(self.names.len()).collect())
             }
             Columns::At(starts) => {
-                let letters: Vec<char> = line.chars().collect();
-                let ends = starts.iter().skip(1).copied().chain([letters.len()]);
-                let cell = |(&start, end): (&usize, usize)| {
-                    if start > 0 && letters.get(start - 1).is_some_and(|c| *c != ' ') {
-                        return None;
+                let place = |character: usize| {
+                    if line.is_ascii() {
+                        character.min(line.len())
+                    } else {
+                        line.char_indices().nth(character).map_or(line.len(), |(place, _)| place)
                     }
-                    let (start, end) =
-                        (start.min(letters.len()), end.min(letters.len()).max(start.min(letters.len())));
-                    Some(letters[start..end].iter().collect::<String>().trim().to_owned())
+                };
+                let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+                let cell = |(&start, end): (&usize, usize)| {
+                    let (from, to) = (place(start), place(end));
+                    let before = &line[place(start.saturating_sub(1))..from];
+                    (before.is_empty() || before == " ").then(|| line[from..to].trim().to_owned())
                 };
                 starts.iter().zip(ends).map(cell).collect()
             }
