@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::context::{Context, print, print_json};
-use super::status::examine;
+use super::status::{examine, old_containers};
 use crate::cli::Format;
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Fleet, HubName};
@@ -124,6 +124,7 @@ async fn images(engine: &Engine, fleet: &Fleet, findings: &mut Vec<Finding>) -> 
             ),
         ));
     }
+    findings.extend(old_containers(engine, fleet).await?);
     Ok(())
 }
 

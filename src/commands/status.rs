@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Depth, Sandboxes, look_at_hubs};
 use crate::observed::{Answer, HubLook};
+use crate::plan::adopt::{beside_the_fleet, read};
 use crate::plan::diagnose::{Finding, diagnose, tunnel_word, works};
 use crate::report::{Progress, Table, gib};
 use crate::systems::docker::Engine;
@@ -61,9 +62,20 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                     }
                 }
             }
+            for finding in context.unless_interrupted(old_containers(&engine, &fleet)).await?? {
+                tell(&format!("{}\n", one_line(&finding.what)));
+                finding.hint.iter().for_each(|hint| tell(&format!("    {hint}\n")));
+            }
         }
     }
     Ok(if diagnosed.iter().all(|one| works(&one.findings)) { Exit::Done } else { Exit::Failed })
+}
+
+/// What the engine has of the old scripts that belongs to no hub of the fleet.
+pub(super) async fn old_containers(engine: &Engine, fleet: &Fleet) -> Result<Vec<Finding>, Failure> {
+    let found = engine.old_containers().await?;
+    let read = found.iter().map(|container| read(container, fleet, &|path| path.exists()));
+    Ok(read.filter_map(|reading| beside_the_fleet(&reading)).collect())
 }
 
 /// Looks at hubs and judges what is seen.

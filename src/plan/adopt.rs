@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::hub::{Fleet, HubName};
 use crate::observed::OldContainer;
+use crate::plan::diagnose::Finding;
 use crate::sandbox::paths;
 
 /// Where the old scripts mount the parts of a hub's state, from its home, and what each is called in the state directory.
@@ -81,6 +82,22 @@ impl Reading {
             | Self::Known { container, .. }
             | Self::Cannot { container, .. } => container,
         }
+    }
+}
+
+/// What is to be said of a container beside the fleet: as long as nobody has answered for its cluster, `fleet orphans` deletes
+/// nothing in any project. `None` for those of the fleet's hubs.
+pub fn beside_the_fleet(reading: &Reading) -> Option<Finding> {
+    match reading {
+        Reading::Known { .. } => None,
+        Reading::Adopt(Adoption { container, hub, .. }) => Some(Finding::warning(
+            format!("container {container} looks like hub {hub}'s, which fleet.toml does not have"),
+            format!("fleet adopt {container}"),
+        )),
+        Reading::Cannot { container, problems, .. } => Some(Finding::warning(
+            format!("container {container} looks like one of the old scripts': {}", problems.join("; ")),
+            "fleet new for its hub; or, if no cluster is behind it any more, remove the container",
+        )),
     }
 }
 

@@ -120,6 +120,11 @@ fn a_container_of_the_old_scripts_becomes_its_hubs_sandbox_as_it_is() {
     let (before, toml) = (old.content(), fleet.toml());
     let same = old.inspect("{{.Id}} {{.State.StartedAt}} {{.RestartCount}}");
 
+    for command in ["status", "doctor"] {
+        let run = fleet.run(&[command]);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(told.contains(&format!("fleet adopt {}", old.container)), "{command}: {told}");
+    }
     let shown = fleet.run(&["adopt", "--dry-run"]).exits(0);
     let row = shown.stdout.lines().find(|line| line.starts_with(&old.container)).expect("a row").to_owned();
     for part in [

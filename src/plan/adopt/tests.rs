@@ -97,3 +97,11 @@ fn parts_of_the_state_that_are_not_mounted_are_no_trouble() {
     few.mounts.truncate(3);
     assert!(matches!(read(&few, &fleet(), &|_| true), Reading::Adopt(_)));
 }
+
+#[test]
+fn a_container_beside_the_fleet_is_told_with_what_to_do_and_one_of_its_hubs_is_not() {
+    let told = |container: &OldContainer| beside_the_fleet(&read(container, &fleet(), &|_| true));
+    assert_eq!(told(&of_z2j()).unwrap().hint.as_deref(), Some("fleet adopt ou23s"));
+    assert!(told(&OldContainer { ip: None, ..of_z2j() }).unwrap().what.contains("no IP"));
+    assert_eq!(told(&OldContainer { cluster: Some("known".to_owned()), ..of_z2j() }), None);
+}
