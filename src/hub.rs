@@ -21,6 +21,9 @@ pub const LABEL_LIMIT: usize = 63;
 /// The name of the tunnel's socket beside the kubeconfig, for containers of the old scripts.
 pub const ADOPTED_SOCKET: &str = ".fleet-api.sock";
 
+/// The name of the file beside it with the host key that such a tunnel goes by.
+pub const ADOPTED_KNOWN_HOSTS: &str = ".fleet-known_hosts";
+
 /// What follows the name of a sandbox that was put aside. No hub has a name with a dot in it.
 pub const ASIDE: &str = ".before";
 
@@ -147,6 +150,12 @@ impl Hub {
             None => self.tunnel_dir().join("api.sock"),
             Some(_) => self.state.join("kube").join(ADOPTED_SOCKET),
         }
+    }
+
+    /// What the tunnel of a container of the old scripts goes by. It is in what is mounted there, so that a tunnel that was
+    /// forgotten in such a container goes by what is pinned now, and not by what was pinned then.
+    pub fn adopted_known_hosts(&self) -> PathBuf {
+        self.state.join("kube").join(ADOPTED_KNOWN_HOSTS)
     }
 
     /// The master's pinned host key, as OpenSSH's `known_hosts` has it.

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use super::create::{
     Creation, Event, Step, check_kubeconfig, create, declare, shown_key, try_credentials, wait_for_tunnel,
 };
-use super::tunnel::is_told_to_connect_again;
+use super::tunnel::{end, start_anew};
 use crate::config::NewHub;
-use crate::exit::{Failure, chain};
+use crate::exit::{Exit, Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
+use crate::observe::pinned_elsewhere;
 use crate::plan::adopt::Adoption;
-use crate::sandbox::{Owner, PAYLOADS, SandboxSpec, paths};
+use crate::sandbox::Owner;
 use crate::systems::docker::Engine;
 use crate::systems::kube::Cluster;
 
@@ -36,17 +37,21 @@ pub struct Taking<'a> {
 
 /// Lets the container be the hub's sandbox as it is: started, the tunnel in it. Nothing that is in its state changes.
 pub async fn as_it_is(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
-    let (mut made, mut at) = (Vec::new(), Step::HostKey);
-    let steps = Box::pin(adopt_steps(taking, &mut made, &mut at, tell));
+    let (mut made, mut at, mut started) = (Vec::new(), Step::HostKey, false);
+    let steps = Box::pin(adopt_steps(taking, &mut made, &mut at, &mut started, tell));
     let ended = taking.interrupt.or(steps).await.unwrap_or_else(|| Err(Failure::interrupted()));
     let Err(mut failure) = ended else { return Ok(()) };
     for problem in &mut failure.problems {
         *problem = format!("hub {}: cannot {at}: {problem}", taking.hub.name);
     }
-    if !taking.adoption.running
-        && at != Step::HostKey
-        && let Err(error) = taking.engine.stop(&taking.adoption.id).await
-    {
+    if matches!(at, Step::Tunnel | Step::Credentials | Step::Declare) {
+        // Also after Ctrl-C, which this one does not hear.
+        let (_never, interrupt) = Interrupt::manual();
+        // One that does not end goes by a key that is not there any more.
+        let _ = end(taking.engine, taking.fleet, &taking.adoption.id, &interrupt).await;
+        made.push(taking.hub.adopted_known_hosts());
+    }
+    if started && let Err(error) = taking.engine.stop(&taking.adoption.id).await {
         failure.problems.push(format!(
             "and container {} still runs: {}",
             taking.adoption.container,
@@ -63,6 +68,7 @@ async fn adopt_steps(
     taking: Taking<'_>,
     made: &mut Vec<PathBuf>,
     at: &mut Step,
+    started: &mut bool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let Taking { engine, fleet, hub, new, adoption, interrupt } = taking;
@@ -96,6 +102,7 @@ async fn adopt_steps(
     tell(Event::Begin(Step::Tunnel));
     if !adoption.running {
         engine.start(&adoption.id).await?;
+        *started = true;
     }
     bring_tunnel_up(engine, fleet, hub, &adoption.id, interrupt).await?;
 
@@ -118,25 +125,18 @@ pub async fn bring_tunnel_up(
     container: &str,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
+    // What answers would be another hub's master.
+    if let Some(why) = pinned_elsewhere(hub) {
+        return Err(Failure { exit: Exit::Failed, problems: vec![why.reason], hint: why.hint });
+    }
     let limit = fleet.timeouts.kubernetes;
     if let Ok(cluster) = Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await
         && cluster.ready().await.is_ok()
     {
         return Ok(());
     }
-    bring_along(engine, hub, container).await?;
-    if !is_told_to_connect_again(engine, fleet, container, interrupt).await? {
-        engine.start_detached(container, &[paths::HOLD_TUNNEL], SandboxSpec::adopted_tunnel_env(hub)).await?;
-    }
+    start_anew(engine, fleet, hub, container, interrupt).await?;
     wait_for_tunnel(engine, fleet, hub, container).await
-}
-
-/// Brings fleet's programs, and the key that is pinned for the master, into a container that fleet did not make.
-pub(super) async fn bring_along(engine: &Engine, hub: &Hub, container: &str) -> Result<(), Failure> {
-    let pins = hub.known_hosts();
-    let pinned = std::fs::read_to_string(&pins)
-        .map_err(|source| Failure::failed(&files::Error::new("read", &pins, source)))?;
-    Ok(engine.bring_along(container, &PAYLOADS, &pinned).await?)
 }
 
 /// Puts a sandbox of fleet's own, with the same state, in the place of the container. That stays, stopped, until somebody

@@ -12,7 +12,7 @@ use crate::exit::{Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
-use crate::observe::{Sandboxes, look_at_openrc};
+use crate::observe::{Sandboxes, look_at_openrc, tunnel_log};
 use crate::observed::Project;
 use crate::report::duration;
 use crate::sandbox::{Owner, SandboxSpec};
@@ -149,7 +149,7 @@ async fn steps(
     }
 
     begin(Step::Sandbox, tell);
-    let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner)).await?;
+    let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner), interrupt).await?;
     engine.start(&id).await?;
 
     begin(Step::Tunnel, tell);
@@ -366,7 +366,7 @@ pub async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str
             continue;
         }
         let mut problem = chain(&error);
-        let words = engine.last_words(id, 3).await.unwrap_or_default();
+        let words = tunnel_log(engine, fleet, hub, id, 3).await.unwrap_or_default();
         if !words.trim().is_empty() {
             problem = format!("{problem}; {}", crate::text::one_line(&words));
         }
@@ -416,7 +416,14 @@ struct Undo {
 impl Undo {
     /// Makes a container. In a task of its own, which an interrupt does not cut off: the engine would go on and make it all
     /// the same, and nobody would know its id.
-    async fn make_container(&mut self, engine: &Engine, spec: SandboxSpec) -> Result<String, Failure> {
+    async fn make_container(
+        &mut self,
+        engine: &Engine,
+        spec: SandboxSpec,
+        interrupt: &Interrupt,
+    ) -> Result<String, Failure> {
+        // Whoever takes it away again has to know that it is there.
+        let _hold = interrupt.hold();
         let engine = engine.clone();
         let creating = self.creating.insert(tokio::spawn(async move { engine.create(&spec).await }));
         let made = creating.await;

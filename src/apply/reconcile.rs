@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
-use super::upgrade::{Upgrade, finish, upgrade};
+use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
@@ -31,6 +31,7 @@ pub async fn upgrade_all(
     engine: &Engine,
     fleet: &Fleet,
     steps: &[(&Hub, &Step)],
+    force: bool,
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) {
@@ -41,6 +42,11 @@ pub async fn upgrade_all(
         }
         let Some(old) = step.sandbox.as_deref() else { continue };
         let what = Upgrade { engine, fleet, hub, interrupt };
+        // Its turn comes late: somebody may have come meanwhile.
+        if !force && let Err(failure) = nobody_works(engine, old).await {
+            tell(Event::Failed(hub, failure));
+            continue;
+        }
         match Box::pin(upgrade(what, old, &mut |event| tell(Event::Making(hub, event)))).await {
             Ok(()) => tell(Event::Done(hub, &step.action)),
             Err(failure) => {
@@ -120,10 +126,7 @@ async fn one(
         (Action::Blocked { reason }, _) => {
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
         }
-        (Action::Finish, new) => match step.aside.as_deref() {
-            Some(old) => finish(Upgrade { engine, fleet, hub, interrupt }, old, new).await,
-            None => Ok(()),
-        },
+        (Action::Finish, _) => finish(Upgrade { engine, fleet, hub, interrupt }).await,
         (Action::Start, Some(id)) => {
             engine.start(id).await?;
             answers(engine, fleet, hub, id, interrupt).await

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::adopt::bring_along;
 use super::create::{kubeconfig_of_master, wait_for_tunnel};
 use crate::clock;
 use crate::exec::{End, capture_fed};
@@ -12,7 +11,7 @@ use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::report::duration;
-use crate::sandbox::{SandboxSpec, paths};
+use crate::sandbox::{PAYLOADS, SandboxSpec, paths};
 use crate::systems::docker::Engine;
 use crate::systems::ssh::HostKey;
 
@@ -43,21 +42,31 @@ async fn connect_again(
         return Ok(engine.signal(sandbox, AGAIN).await?);
     }
     // There the first process is somebody else's, and a signal might end it.
-    bring_along(engine, hub, sandbox).await?;
-    if !is_told_to_connect_again(engine, fleet, sandbox, interrupt).await? {
-        engine.start_detached(sandbox, &[paths::HOLD_TUNNEL], SandboxSpec::adopted_tunnel_env(hub)).await?;
-    }
+    start_anew(engine, fleet, hub, sandbox, interrupt).await
+}
+
+/// Starts the tunnel in a container that fleet did not make. One that runs there goes by what was said when it was started, so it is
+/// ended.
+pub(super) async fn start_anew(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    container: &str,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    engine.bring_along(container, &PAYLOADS).await?;
+    end(engine, fleet, container, interrupt).await?;
+    let pinned = std::fs::read(hub.known_hosts())
+        .map_err(|source| Failure::failed(&files::Error::new("read", &hub.known_hosts(), source)))?;
+    pin_adopted(hub, &pinned)?;
+    engine.start_detached(container, &[paths::HOLD_TUNNEL], SandboxSpec::adopted_tunnel_env(hub)).await?;
     Ok(())
 }
 
-/// Tells the tunnel that runs in a container to connect again; `false` where none runs.
-pub(super) async fn is_told_to_connect_again(
-    engine: &Engine,
-    fleet: &Fleet,
-    container: &str,
-    interrupt: &Interrupt,
-) -> Result<bool, Failure> {
-    is_told(engine, fleet, container, "again", interrupt).await
+/// Gives the tunnel of a container that fleet did not make another key to go by. It is public, and whoever that container runs as
+/// may read it.
+fn pin_adopted(hub: &Hub, known_hosts: &[u8]) -> Result<(), Failure> {
+    files::replace(&hub.adopted_known_hosts(), known_hosts, 0o644).map_err(|error| Failure::failed(&error))
 }
 
 /// Ends the tunnel that fleet started in a container that it did not make; `false` where none runs.
@@ -67,17 +76,7 @@ pub async fn end(
     container: &str,
     interrupt: &Interrupt,
 ) -> Result<bool, Failure> {
-    is_told(engine, fleet, container, "end", interrupt).await
-}
-
-async fn is_told(
-    engine: &Engine,
-    fleet: &Fleet,
-    container: &str,
-    what: &str,
-    interrupt: &Interrupt,
-) -> Result<bool, Failure> {
-    let argv = [paths::HOLD_TUNNEL, what];
+    let argv = [paths::HOLD_TUNNEL, "end"];
     let ran = capture_fed(engine, container, &argv, b"", fleet.timeouts.openrc, interrupt).await;
     match ran.end {
         End::Exited(status) => Ok(status == 0),
@@ -108,6 +107,10 @@ pub async fn pin(
 ) -> Result<(), Failure> {
     close(hub)?;
     let line = format!("{}\n", key.known_hosts_line(hub.ip, hub.ssh.port));
+    // First what a tunnel goes by, wherever one may still run, and then what fleet believes.
+    if hub.container.is_some() {
+        pin_adopted(hub, line.as_bytes())?;
+    }
     files::replace(&hub.known_hosts(), line.as_bytes(), 0o600).map_err(|error| Failure::failed(&error))?;
     match sandbox {
         Some(sandbox) => connect_again(engine, fleet, hub, sandbox, interrupt).await,

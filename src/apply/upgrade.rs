@@ -1,10 +1,13 @@
 //! A sandbox of another image in the place of one that works: made beside it, and only once its API answers does the old one go.
 //! Whatever goes wrong, the old one goes on.
 
-use super::create::{self, Creation, complete, wait_for_tunnel};
-use crate::exit::Failure;
+use super::create::{self, Creation, complete, try_credentials, wait_for_tunnel};
+use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
+use crate::observe::Sandboxes;
+use crate::observed::{Sandbox, SandboxState};
+use crate::plan::openrc::at_work;
 use crate::systems::docker::Engine;
 
 /// What an upgrade is about.
@@ -48,16 +51,39 @@ pub async fn upgrade(
     }
 }
 
-/// Ends what an upgrade left that was killed: the new sandbox stays if its API answers, and otherwise the old one, whose id this
-/// is, comes back.
-pub async fn finish(what: Upgrade<'_>, old: &str, new: Option<&str>) -> Result<(), Failure> {
-    let Upgrade { engine, fleet, hub, .. } = what;
-    if let Some(new) = new
-        && wait_for_tunnel(engine, fleet, hub, new).await.is_ok()
+/// Ends what an upgrade left that was killed: the new sandbox stays if it is the one that runs and works, and otherwise the old one
+/// comes back. One in which somebody works is not taken away.
+pub async fn finish(what: Upgrade<'_>) -> Result<(), Failure> {
+    let Upgrade { engine, fleet, hub, interrupt } = what;
+    let sandboxes = Sandboxes::look(engine, fleet).await?;
+    let Some(old) = sandboxes.aside(&hub.name) else { return Ok(()) };
+    let new = sandboxes.of(&hub.name);
+    let runs = |sandbox: &Sandbox| sandbox.state == SandboxState::Running;
+    // Both have one tunnel's socket: where both run, nobody knows which of them answers.
+    if let Some(new) = new.filter(|new| runs(new) && !runs(old))
+        && wait_for_tunnel(engine, fleet, hub, &new.id).await.is_ok()
+        && try_credentials(engine, fleet, hub, interrupt).await.is_ok()
     {
-        return Ok(engine.remove(old).await?);
+        return Ok(engine.remove(&old.id).await?);
     }
-    back(what, old).await
+    if let Some(new) = new.filter(|new| runs(new)) {
+        nobody_works(engine, &new.id).await?;
+    }
+    back(what, &old.id).await
+}
+
+/// Fails where somebody works in a sandbox, who would lose by it.
+pub async fn nobody_works(engine: &Engine, sandbox: &str) -> Result<(), Failure> {
+    let work = at_work(&engine.processes(sandbox).await?);
+    if work.is_empty() {
+        return Ok(());
+    }
+    let problem = format!("somebody works in its sandbox: {}", work.join(", "));
+    Err(Failure {
+        exit: Exit::Failed,
+        problems: vec![problem],
+        hint: Some("wait until they are done".to_owned()),
+    })
 }
 
 /// Takes the new sandbox away, as far as there is one, and lets the old one go on.

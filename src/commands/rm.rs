@@ -55,6 +55,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
         .hint(format!("fleet rm {} --purge --confirm", hub.name)));
     }
+    let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let used = context.unless_interrupted(used_volumes(&fleet, &sandboxes, hub)).await?;
@@ -82,6 +83,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             if sandbox.state == SandboxState::Running {
                 tunnel::end(&engine, &fleet, &sandbox.id, &context.interrupt).await?;
             }
+            let _ = std::fs::remove_file(hub.adopted_known_hosts());
             tell(&format!("container {container} stays as it is, without fleet's tunnel\n"));
         }
         (Some(sandbox), None) => engine.remove(&sandbox.id).await?,

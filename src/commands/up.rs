@@ -99,7 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.unless_interrupted(carry_out(&engine, &fleet, &others, &context.interrupt, &told)).await?;
     let upgrades = chosen(&hubs, &steps, Step::is_upgrade);
     // It looks for Ctrl-C itself: dropped half-way, a hub would be left without its sandbox.
-    upgrade_all(&engine, &fleet, &upgrades, &context.interrupt, &told).await;
+    upgrade_all(&engine, &fleet, &upgrades, args.force, &context.interrupt, &told).await;
     drop(progress);
     if context.interrupt.is_asked() {
         return Err(Failure::interrupted());
@@ -178,7 +178,10 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
         return Ok(steps);
     }
     for (found, step) in found.iter_mut().zip(&steps) {
-        let runs = found.sandbox.filter(|sandbox| sandbox.state == SandboxState::Running);
+        // What is paused is there, too.
+        let runs = found
+            .sandbox
+            .filter(|sandbox| matches!(sandbox.state, SandboxState::Running | SandboxState::Paused));
         if let (Action::Remake { .. }, Some(sandbox)) = (&step.action, runs) {
             found.at_work = at_work(&engine.processes(&sandbox.id).await?);
         }

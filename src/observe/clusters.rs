@@ -20,18 +20,8 @@ pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Resu
 
 /// The same without a look at the engine: where there is no sandbox, nothing answers.
 pub(super) async fn through_tunnel(fleet: &Fleet, hub: &Hub) -> Result<Cluster, Unseen> {
-    if pinned_elsewhere(hub) {
-        return Err(Unseen {
-            subject: Subject::Hub(hub.name.clone()),
-            reason: format!(
-                "its tunnel was made for another address than {}, which fleet.toml has now",
-                hub.ip
-            ),
-            hint: Some(
-                "put the old address back; or take the hub out with it, and make it again with the new one"
-                    .to_owned(),
-            ),
-        });
+    if let Some(unseen) = pinned_elsewhere(hub) {
+        return Err(unseen);
     }
     Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), fleet.timeouts.kubernetes)
         .await
@@ -40,9 +30,16 @@ pub(super) async fn through_tunnel(fleet: &Fleet, hub: &Hub) -> Result<Cluster, 
 
 /// Whether the tunnel leads to another master than the one that `fleet.toml` names: the sandbox was made for that one, and
 /// the old cluster would go on answering in the new one's name.
-fn pinned_elsewhere(hub: &Hub) -> bool {
+pub fn pinned_elsewhere(hub: &Hub) -> Option<Unseen> {
     let pinned = std::fs::read_to_string(hub.known_hosts()).unwrap_or_default();
-    HostKey::from_known_hosts(&pinned, hub.ip, hub.ssh.port).is_none()
+    HostKey::from_known_hosts(&pinned, hub.ip, hub.ssh.port).is_none().then(|| Unseen {
+        subject: Subject::Hub(hub.name.clone()),
+        reason: format!("its tunnel was made for another address than {}, which fleet.toml has now", hub.ip),
+        hint: Some(
+            "put the old address back; or take the hub out with it, and make it again with the new one"
+                .to_owned(),
+        ),
+    })
 }
 
 pub(super) fn unseen(hub: &HubName, error: &Error) -> Unseen {

@@ -99,7 +99,7 @@ async fn look_at_hub(
     look.credentials = credentials;
     (look.tunnel, look.api, look.nodes, look.claims) = cluster;
     if matches!(look.tunnel, Answer::Seen(Tunnel::Down | Tunnel::Hangs)) {
-        look.tunnel_said = tunnel_says(engine, sandbox).await;
+        look.tunnel_said = tunnel_says(engine, fleet, hub, sandbox).await;
     }
     look.lacks = lacks;
     look

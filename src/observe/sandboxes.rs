@@ -19,7 +19,7 @@ impl Sandboxes {
         let mut found = engine.sandboxes(&fleet.name).await?;
         // One that fleet made before is not the hub's any more, if its container is another one now.
         found.retain(|sandbox| !is_adopted(&sandbox.hub));
-        let adopted = fleet.hubs.iter().filter_map(|hub| Some((&hub.name, hub.container.as_deref()?)));
+        let adopted = fleet.hubs.iter().filter_map(|hub| Some((hub, hub.container.as_deref()?)));
         let adopted = try_join_all(adopted.map(|(hub, container)| engine.adopted(container, hub))).await?;
         found.extend(adopted.into_iter().flatten());
         Ok(Self { found })
@@ -50,7 +50,15 @@ impl Sandboxes {
         let container = fleet.container_of(&hub.name);
         match self.of(&hub.name) {
             None => Err(unseen(
-                format!("it has no sandbox: there is no container {container}"),
+                match hub.container {
+                    None => format!("it has no sandbox: there is no container {container}"),
+                    Some(_) => {
+                        format!(
+                            "it has no sandbox: there is no container {container} with {} mounted",
+                            hub.state.display()
+                        )
+                    }
+                },
                 format!("fleet up {}", hub.name),
             )),
             Some(sandbox) => match sandbox.state {

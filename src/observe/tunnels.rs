@@ -7,8 +7,12 @@ use jiff::Timestamp;
 
 use super::clusters::{cluster_of, unseen};
 use super::sandboxes::Sandboxes;
+use crate::exec::{End, capture_fed};
+use crate::exit::chain;
 use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
 use crate::observed::{Sandbox, Tunnel, TunnelLook};
+use crate::sandbox::paths;
 use crate::systems::docker::Engine;
 use crate::systems::kube::Kind;
 use crate::systems::ssh::HostKey;
@@ -67,7 +71,7 @@ async fn look(engine: &Engine, fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) 
                 _ => Some(Tunnel::Up),
             };
             look.problem = Some(unseen(&hub.name, &error));
-            look.said = tunnel_says(engine, sandbox).await;
+            look.said = tunnel_says(engine, fleet, hub, sandbox).await;
         }
     }
     if look.tunnel != Some(Tunnel::Down) {
@@ -78,9 +82,38 @@ async fn look(engine: &Engine, fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) 
     look
 }
 
-/// The last thing that a sandbox's tunnel said; `None` where it has said nothing, or the engine does not tell.
-pub(super) async fn tunnel_says(engine: &Engine, sandbox: &Sandbox) -> Option<String> {
-    let log = engine.last_words(&sandbox.id, LOG).await.ok()?;
+/// The last thing that a hub's tunnel said; `None` where it has said nothing, or the engine does not tell.
+pub(super) async fn tunnel_says(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    sandbox: &Sandbox,
+) -> Option<String> {
+    let log = tunnel_log(engine, fleet, hub, &sandbox.id, LOG).await.ok()?;
     // As `tunnel.sh` writes it: the time, and whose words they are.
     log.lines().rev().find_map(|line| line.split_once(" tunnel: ").map(|(_, words)| words.trim().to_owned()))
+}
+
+/// The last lines that a hub's tunnel wrote. In a container of the old scripts it has a file of its own: that container's log is
+/// what people typed and saw, secrets too, and is never read.
+pub async fn tunnel_log(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    container: &str,
+    lines: usize,
+) -> Result<String, String> {
+    if hub.container.is_none() {
+        return engine.last_words(container, lines).await.map_err(|error| chain(&error));
+    }
+    let (_never, interrupt) = Interrupt::manual();
+    let argv = ["tail", "-n", &lines.to_string(), paths::ADOPTED_LOG];
+    let read = capture_fed(engine, container, &argv, b"", fleet.timeouts.openrc, &interrupt).await;
+    match read.end {
+        End::Exited(0) => Ok(String::from_utf8_lossy(&read.stdout).into_owned()),
+        // No tunnel was started yet.
+        End::Exited(_) => Ok(String::new()),
+        End::Failed { reason, .. } => Err(reason),
+        End::TimedOut(_) | End::Interrupted => Err("the container did not answer in time".to_owned()),
+    }
 }

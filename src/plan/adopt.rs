@@ -129,6 +129,9 @@ pub fn read(container: &OldContainer, fleet: &Fleet, is_there: &dyn Fn(&Path) ->
         Some(path) if !is_there(path) => problems.push(gone(path)),
         Some(_) => {}
     }
+    if !["running", "exited", "created"].contains(&container.state.as_str()) {
+        problems.push(format!("it is {}; it has to run, or to be stopped", container.state));
+    }
     let state = state_of(container, name, is_there, &mut problems);
     if let (Some(hub), Some(ip), Some(openrc), Some(state)) = (hub, ip, openrc, state)
         && problems.is_empty()

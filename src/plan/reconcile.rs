@@ -165,7 +165,7 @@ fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
             None => makes(Action::Make),
             Some(container) => Action::Blocked {
                 reason: format!(
-                    "there is no container {container}; without `container` in fleet.toml it gets a sandbox of fleet's own"
+                    "there is no container {container} with its state; without `container` in fleet.toml it gets a sandbox of fleet's own"
                 ),
             },
         };
@@ -399,6 +399,8 @@ mod tests {
         assert_eq!(of(SandboxState::Created), Action::Start);
         assert_eq!(of(SandboxState::Paused), Action::Unpause);
         let gone = reconcile(&[found(&hub, &spec, None)], &images()).remove(0).action;
-        assert!(matches!(gone, Action::Blocked { reason } if reason.contains("no container mvu")));
+        assert!(
+            matches!(gone, Action::Blocked { reason } if reason.contains("no container mvu with its state"))
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::hub::{ADOPTED_SOCKET, Fleet, Hub, SandboxSettings};
+use crate::hub::{ADOPTED_KNOWN_HOSTS, ADOPTED_SOCKET, Fleet, Hub, SandboxSettings};
 use crate::text::hex;
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
@@ -20,8 +20,8 @@ pub mod paths {
     pub const KUBECONFIG: &str = "/home/openstack/.kube/config";
     /// Shared with the hub's state directory: the tunnel's socket and the pinned host key.
     pub const TUNNEL: &str = "/run/fleet";
-    /// The pinned host key.
-    pub const KNOWN_HOSTS: &str = "/run/fleet/known_hosts";
+    /// What the tunnel says in a container that fleet did not make: that container's own log is what people type and see.
+    pub const ADOPTED_LOG: &str = "/tmp/.fleet-tunnel.log";
     /// What fleet brings into the container.
     pub const PROGRAMS: &str = "/opt/fleet";
     /// Runs a command with the openrc sourced.
@@ -172,8 +172,12 @@ impl SandboxSpec {
 
     /// What the tunnel of a container that fleet did not make goes by; there the socket goes into what is mounted of the state.
     pub fn adopted_tunnel_env(hub: &Hub) -> Vec<String> {
-        let socket = format!("{}/.kube/{ADOPTED_SOCKET}", paths::HOME);
-        let env = Self::tunnel_env(hub).into_iter().chain([("FLEET_SOCKET", socket)]);
+        let beside_kubeconfig = |name| format!("{}/.kube/{name}", paths::HOME);
+        let own = [
+            ("FLEET_SOCKET", beside_kubeconfig(ADOPTED_SOCKET)),
+            ("FLEET_KNOWN_HOSTS", beside_kubeconfig(ADOPTED_KNOWN_HOSTS)),
+        ];
+        let env = Self::tunnel_env(hub).into_iter().chain(own);
         env.map(|(name, value)| format!("{name}={value}")).collect()
     }
 

@@ -4,25 +4,29 @@
 # and to a Unix socket in the hub's state directory for fleet itself.
 #
 # Given in the environment: IP, FLEET_SSH_USER, FLEET_SSH_PORT, FLEET_SSH_KEY. Mounted: /run/fleet, with known_hosts. In a
-# container of the old scripts fleet starts it as another process, and says with FLEET_SOCKET where the socket goes.
+# container of the old scripts fleet starts it as another process, and says with FLEET_SOCKET and FLEET_KNOWN_HOSTS where these are.
 #
-#   tunnel          holds the tunnel until it is told to end
-#   tunnel again    makes the one that runs connect again; status 1 where none runs
-#   tunnel end      ends the one that runs; status 1 where none runs
+#   tunnel        holds the tunnel until it is told to end
+#   tunnel end    ends the one that runs, and waits until it has ended; status 1 where none runs
 set -u
 mine=/tmp/.fleet-tunnel.pid
 if [ $# -gt 0 ]; then
     pid=$(cat "$mine" 2>/dev/null) || exit 1
     # The number may be another process's by now.
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = tunnel ] || exit 1
-    case $1 in
-        again) kill -USR1 "$pid" ;;
-        end) kill -TERM "$pid" ;;
-    esac
-    exit
+    kill -TERM "$pid"
+    # It takes its socket away last: one that is started meanwhile would lose its own.
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ -e "/proc/$pid" ] || exit 0
+        sleep 0.2
+    done
+    exit 2
 fi
+# What is said goes into the container's log, where that is fleet's to write.
+[ -z "${FLEET_SOCKET-}" ] || exec >/tmp/.fleet-tunnel.log 2>&1
 echo $$ >"$mine"
 socket=${FLEET_SOCKET:-/run/fleet/api.sock}
+known_hosts=${FLEET_KNOWN_HOSTS:-/run/fleet/known_hosts}
 port="-L 127.0.0.1:6443:127.0.0.1:6443"
 ssh=
 told=
@@ -64,7 +68,7 @@ while :; do
         -o ServerAliveInterval=5 \
         -o ServerAliveCountMax=3 \
         -o StrictHostKeyChecking=yes \
-        -o UserKnownHostsFile=/run/fleet/known_hosts \
+        -o UserKnownHostsFile="$known_hosts" \
         -o GlobalKnownHostsFile=/dev/null \
         -o IdentitiesOnly=yes \
         -o StreamLocalBindUnlink=yes \

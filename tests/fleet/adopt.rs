@@ -66,7 +66,8 @@ impl Old {
         let mut open = vec![self.state.clone()];
         while let Some(path) = open.pop() {
             let about = std::fs::symlink_metadata(&path).expect("there");
-            let own = path.ends_with("tunnel") || path.ends_with(".fleet-api.sock");
+            let own =
+                ["tunnel", ".fleet-api.sock", ".fleet-known_hosts"].iter().any(|own| path.ends_with(own));
             // Where kubectl keeps what it has asked before.
             if own || path.ends_with("kube/cache") {
                 continue;
@@ -155,6 +156,23 @@ fn a_container_of_the_old_scripts_becomes_its_hubs_sandbox_as_it_is() {
     fleet.run(&["tunnel", "restart", hub]).exits(0);
     assert!(old.runs("sleep 613"));
 
+    // What people type and see in it is theirs.
+    docker(&["exec", &old.container, "sh", "-c", "echo hunter2 tunnel: hunter2 >/proc/1/fd/1"]);
+    assert!(docker(&["logs", &old.container]).contains("hunter2"));
+    docker(&["exec", &old.container, "pkill", "-KILL", "-x", "ssh"]);
+    let logs = fleet.run(&["tunnel", "logs", hub]).exits(0).prints("tunnel: ssh to ubuntu@");
+    assert!(!logs.stdout.contains("hunter2"), "{}", logs.stdout);
+    fleet.run(&["up"]).exits(0);
+
+    // Another container of the name is another one.
+    let aside = format!("{}-aside", old.container);
+    docker(&["rename", &old.container, &aside]);
+    docker(&["create", "--name", &old.container, "--entrypoint", "sleep", "fleet/sandbox:latest", "60"]);
+    fleet.run(&["exec", "--hub", hub, "true"]).exits(1).says("no container");
+    fleet.run(&["up"]).exits(1).says("no container");
+    docker(&["rm", &old.container]);
+    docker(&["rename", &aside, &old.container]);
+
     // The tunnel does not come back with the container; `fleet up` brings it.
     docker(&["restart", "-t", "1", &old.container]);
     fleet.run(&["status", hub]).exits(1);
@@ -207,7 +225,13 @@ fn a_sandbox_that_does_not_come_up_gives_the_old_container_back() {
     assert!(old.is_running());
     assert!(fleet.containers().is_empty());
     assert_eq!((old.content(), fleet.toml()), (before.clone(), toml.clone()));
-    // The same where it is to stay as it is.
+    // The same where it is to stay as it is: nothing of fleet's goes on in it.
+    fleet.run(&["adopt", &old.container]).exits(1).says("hub fsu-s23: cannot try the credentials");
+    assert!(old.is_running() && !old.runs("/opt/fleet/tunnel"));
+    docker(&["pause", &old.container]);
+    fleet.run(&["adopt", &old.container]).exits(1).says("it is paused");
+    assert_eq!(old.inspect("{{.State.Status}}"), "paused");
+    docker(&["unpause", &old.container]);
     docker(&["stop", "-t", "1", &old.container]);
     fleet.run(&["adopt", &old.container]).exits(1).says("hub fsu-s23: cannot try the credentials");
     assert!(!old.is_running());

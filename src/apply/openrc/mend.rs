@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::{Place, backup_of};
+use crate::apply::adopt::bring_tunnel_up;
 use crate::apply::create::wait_for_tunnel;
 use crate::config::openrc as content;
 use crate::exit::{Exit, Failure};
@@ -59,6 +60,9 @@ pub async fn restart(place: Place<'_>, hub: &Hub, sandbox: &Sandbox) -> Result<(
     }
     engine.stop(&sandbox.id).await?;
     engine.start(&sandbox.id).await?;
+    if sandbox.adopted {
+        return bring_tunnel_up(engine, fleet, hub, &sandbox.id, interrupt).await;
+    }
     wait_for_tunnel(engine, fleet, hub, &sandbox.id).await
 }
 

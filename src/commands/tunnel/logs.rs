@@ -8,8 +8,8 @@ use crate::commands::context::{Context, print, tell};
 use crate::config;
 use crate::exec::Lines;
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::Hub;
-use crate::observe::Sandboxes;
+use crate::hub::{Fleet, Hub};
+use crate::observe::{Sandboxes, tunnel_log};
 use crate::report::Prefixes;
 use crate::systems::docker::Engine;
 use crate::text::clean;
@@ -49,6 +49,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
             return Ok(false);
         };
         let prefix = if hubs.len() > 1 { prefixes.of(&hub.name) } else { String::new() };
+        if hub.container.is_some() {
+            return read_adopted(args, &engine, &fleet, hub, &sandbox.id, &prefix).await;
+        }
         read(args, &engine, hub, &sandbox.id, &prefix).await
     });
     // One after the other, unless they go on: then whoever speaks is heard.
@@ -56,6 +59,35 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let read = context.unless_interrupted(reading.buffered(at_once).collect::<Vec<_>>()).await?;
     let read: Vec<bool> = read.into_iter().collect::<Result<_, Failure>>()?;
     Ok(if read.into_iter().all(|well| well) { Exit::Done } else { Exit::Failed })
+}
+
+/// Prints the lines of a tunnel in a container that fleet did not make.
+async fn read_adopted(
+    args: &Args,
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    container: &str,
+    prefix: &str,
+) -> Result<bool, Failure> {
+    match tunnel_log(engine, fleet, hub, container, args.lines).await {
+        Ok(log) => {
+            for line in log.lines() {
+                print(&format!("{prefix}{}\n", clean(line)))?;
+            }
+            if args.follow {
+                tell(&format!(
+                    "error: hub {}: in a container of the old scripts the tunnel cannot be followed\n",
+                    hub.name
+                ));
+            }
+            Ok(!args.follow)
+        }
+        Err(why) => {
+            tell(&format!("error: hub {}: {why}\n", hub.name));
+            Ok(false)
+        }
+    }
 }
 
 /// Prints one tunnel's lines as they come. Whether they could be read.

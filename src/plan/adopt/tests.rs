@@ -60,6 +60,11 @@ fn a_stopped_container_counts_and_one_without_cluster_goes_by_its_name() {
 }
 
 #[test]
+fn a_paused_container_is_left_alone() {
+    assert!(problems(&OldContainer { state: "paused".to_owned(), ..of_z2j() })[0].contains("it is paused"));
+}
+
+#[test]
 fn a_hub_of_the_fleet_is_known_and_not_adopted_again() {
     let known = OldContainer { cluster: Some("known".to_owned()), ..of_z2j() };
     let mut fleet = fleet();

@@ -39,8 +39,11 @@ pub type AtWork = Option<Vec<String>>;
 pub fn at_work(processes: &Processes) -> Vec<String> {
     let mut own = BTreeSet::new();
     loop {
-        let is_own =
-            |parent, name: &str| own.contains(&parent) || (parent == processes.first && name == "tunnel");
+        // In a container of the old scripts fleet has started the tunnel from outside: its parent is not in there.
+        let is_outside = |parent| processes.all.iter().all(|other| other.id != parent);
+        let is_own = |parent, name: &str| {
+            own.contains(&parent) || (name == "tunnel" && (parent == processes.first || is_outside(parent)))
+        };
         let more: Vec<i64> = processes
             .all
             .iter()

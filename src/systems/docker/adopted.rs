@@ -2,17 +2,20 @@
 //! tunnel in them; everything else stays as it is.
 
 use bollard::exec::StartExecOptions;
+use std::path::Path;
+
 use bollard::models::{ContainerStateStatusEnum, ExecConfig};
 use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptions};
 
 use super::{Engine, Error};
-use crate::hub::HubName;
+use crate::hub::Hub;
 use crate::observed::{Sandbox, SandboxState};
 use crate::sandbox::{Payload, labels, paths};
 
 impl Engine {
-    /// The container of that name, as a hub's sandbox; `None` where there is none, or where it is a sandbox that fleet made.
-    pub async fn adopted(&self, container: &str, hub: &HubName) -> Result<Option<Sandbox>, Error> {
+    /// The container of that name, as a hub's sandbox; `None` where there is none that has this hub's kubeconfig mounted: the old
+    /// scripts may have made another of the name.
+    pub async fn adopted(&self, container: &str, hub: &Hub) -> Result<Option<Sandbox>, Error> {
         let asked = self
             .ask(
                 || format!("inspect container {container}"),
@@ -25,13 +28,26 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let labelled = found.config.and_then(|config| config.labels).unwrap_or_default();
-        if labelled.contains_key(labels::FLEET) {
+        // The engine finds a container by the beginning of its id, too.
+        let is_called_so =
+            found.name.as_deref().is_some_and(|name| name.trim_start_matches('/') == container);
+        let kube = format!("{}/.kube", paths::HOME);
+        let has_its_state = found.mounts.iter().flatten().any(|mount| {
+            let is_there =
+                mount.destination.as_deref().is_some_and(|target| target.trim_end_matches('/') == kube);
+            is_there
+                && mount
+                    .source
+                    .as_deref()
+                    .is_some_and(|source| is_same(Path::new(source), &hub.state.join("kube")))
+        });
+        if labelled.contains_key(labels::FLEET) || !is_called_so || !has_its_state {
             return Ok(None);
         }
         let status = found.state.and_then(|state| state.status);
         Ok(found.id.map(|id| Sandbox {
             id,
-            hub: hub.clone(),
+            hub: hub.name.clone(),
             state: status.map_or(SandboxState::Created, as_state),
             image: found.image.unwrap_or_default(),
             fingerprint: String::new(),
@@ -40,14 +56,9 @@ impl Engine {
         }))
     }
 
-    /// Brings fleet's programs and a master's pinned host key into a container that fleet did not make.
-    pub async fn bring_along(
-        &self,
-        container: &str,
-        programs: &[Payload],
-        known_hosts: &str,
-    ) -> Result<(), Error> {
-        let archive = archive(programs, known_hosts)
+    /// Brings fleet's programs into a container that fleet did not make.
+    pub async fn bring_along(&self, container: &str, programs: &[Payload]) -> Result<(), Error> {
+        let archive = archive(programs)
             .map_err(|error| Error::Passwd { container: container.to_owned(), why: error.to_string() })?;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
         self.ask(
@@ -76,6 +87,12 @@ impl Engine {
     }
 }
 
+/// Whether two paths are one directory, as far as this machine can tell.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    one == other || real(one) == real(other)
+}
+
 fn as_state(status: ContainerStateStatusEnum) -> SandboxState {
     match status {
         ContainerStateStatusEnum::RUNNING => SandboxState::Running,
@@ -88,26 +105,19 @@ fn as_state(status: ContainerStateStatusEnum) -> SandboxState {
     }
 }
 
-/// The archive that is unpacked at the container's root. The key is public: whoever the container runs as may read it.
-fn archive(programs: &[Payload], known_hosts: &str) -> std::io::Result<Vec<u8>> {
+/// The archive that is unpacked at the container's root.
+fn archive(programs: &[Payload]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    let mut entry = |path: &str, kind: tar::EntryType, mode: u32, text: &str| {
+    let mut entry = |path: &str, kind: tar::EntryType, text: &str| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(mode);
+        header.set_mode(0o755);
         header.set_size(text.len() as u64);
         archive.append_data(&mut header, path.trim_start_matches('/'), text.as_bytes())
     };
-    entry(paths::PROGRAMS, tar::EntryType::Directory, 0o755, "")?;
+    entry(paths::PROGRAMS, tar::EntryType::Directory, "")?;
     for program in programs {
-        entry(
-            &format!("{}/{}", paths::PROGRAMS, program.name),
-            tar::EntryType::Regular,
-            0o755,
-            program.text,
-        )?;
+        entry(&format!("{}/{}", paths::PROGRAMS, program.name), tar::EntryType::Regular, program.text)?;
     }
-    entry(paths::TUNNEL, tar::EntryType::Directory, 0o755, "")?;
-    entry(paths::KNOWN_HOSTS, tar::EntryType::Regular, 0o644, known_hosts)?;
     archive.into_inner()
 }
