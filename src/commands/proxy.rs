@@ -130,15 +130,16 @@ fn runs_already(status: &Status) -> Failure {
 }
 
 async fn stop(place: &Place) -> Result<Exit, Failure> {
-    let Ok(status) = control::tell(&place.socket(), Word::Stop).await else {
-        return match place.lock()? {
-            Some(_) => {
-                tell("no proxy runs\n");
-                Ok(Exit::Done)
-            }
-            None => Err(start::silent(place)),
-        };
-    };
+    let mut told = control::tell(&place.socket(), Word::Stop).await;
+    if told.is_err() {
+        // One that is just starting, or ending, answers in a moment, or is gone.
+        if let Claim::Ours(_) = start::claim(place).await? {
+            tell("no proxy runs\n");
+            return Ok(Exit::Done);
+        }
+        told = control::tell(&place.socket(), Word::Stop).await;
+    }
+    let Ok(status) = told else { return Err(start::silent(place)) };
     let begun = tokio::time::Instant::now();
     while place.lock()?.is_none() {
         if begun.elapsed() > PATIENCE {
@@ -155,10 +156,11 @@ async fn stop(place: &Place) -> Result<Exit, Failure> {
 }
 
 async fn show(args: &Args, place: &Place) -> Result<Exit, Failure> {
-    let status = control::tell(&place.socket(), Word::Status).await.ok();
-    if status.is_none() && place.lock()?.is_none() {
-        return Err(start::silent(place));
-    }
+    // The same for one that is just starting.
+    let status = match start::claim(place).await? {
+        Claim::Taken(status) => Some(status),
+        Claim::Ours(_) => None,
+    };
     match (args.format, &status) {
         (Format::Json, Some(status)) => {
             print_json(&serde_json::json!({
