@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 
 /// Look at the tunnels to the masters, connect them again, read what they say
 ///
-/// Each sandbox holds its own tunnel, which comes back by itself within 10 s after its master, the network, the engine or the
+/// Each sandbox holds its own tunnel, which comes back by itself within 10 s after its master, the network or the
 /// sandbox was away; no fleet process has to run. These commands are for when it does not.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -215,14 +215,9 @@ mod tests {
         BTreeMap::from([("sandbox".to_owned(), "sha256:1".to_owned())])
     }
 
-    fn found<'a>(hub: &'a Hub, spec: &'a SandboxSpec, sandbox: Option<&'a Sandbox>) -> Found<'a> {
-        Found { hub, spec, sandbox, aside: None, missing: Vec::new(), at_work: Vec::new() }
-    }
-
-    fn what(change: impl FnOnce(&mut Sandbox)) -> Action {
-        let hub = hub();
-        let spec = spec(&hub, 1 << 30);
-        let mut sandbox = Sandbox {
+    /// One that runs, and is what it should be.
+    fn sandbox(hub: &Hub, spec: &SandboxSpec) -> Sandbox {
+        Sandbox {
             id: "id".to_owned(),
             hub: hub.name.clone(),
             state: SandboxState::Running,
@@ -230,7 +225,17 @@ mod tests {
             fingerprint: spec.fingerprint(),
             adopted: false,
             aside: false,
-        };
+        }
+    }
+
+    fn found<'a>(hub: &'a Hub, spec: &'a SandboxSpec, sandbox: Option<&'a Sandbox>) -> Found<'a> {
+        Found { hub, spec, sandbox, aside: None, missing: Vec::new(), at_work: Vec::new() }
+    }
+
+    fn what(change: impl FnOnce(&mut Sandbox)) -> Action {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let mut sandbox = sandbox(&hub, &spec);
         change(&mut sandbox);
         let found = found(&hub, &spec, Some(&sandbox));
         reconcile(&[found], &images()).remove(0).action
@@ -304,15 +309,7 @@ mod tests {
     fn a_sandbox_is_never_taken_away_where_no_other_can_be_made() {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);
-        let sandbox = Sandbox {
-            id: "id".to_owned(),
-            hub: hub.name.clone(),
-            state: SandboxState::Running,
-            image: "sha256:1".to_owned(),
-            fingerprint: String::new(),
-            adopted: false,
-            aside: false,
-        };
+        let sandbox = Sandbox { fingerprint: String::new(), ..sandbox(&hub, &spec) };
         for (images, missing) in [(BTreeMap::new(), vec![]), (images(), vec!["/openrc".into()])] {
             let found = Found { missing, ..found(&hub, &spec, Some(&sandbox)) };
             let step = reconcile(&[found], &images).remove(0);
@@ -324,15 +321,7 @@ mod tests {
     fn a_sandbox_that_somebody_works_in_is_not_taken_from_them() {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);
-        let mut sandbox = Sandbox {
-            id: "id".to_owned(),
-            hub: hub.name.clone(),
-            state: SandboxState::Running,
-            image: "sha256:0".to_owned(),
-            fingerprint: spec.fingerprint(),
-            adopted: false,
-            aside: false,
-        };
+        let mut sandbox = Sandbox { image: "sha256:0".to_owned(), ..sandbox(&hub, &spec) };
         let busy = Found { at_work: vec!["bash".to_owned()], ..found(&hub, &spec, Some(&sandbox)) };
         let Action::Blocked { reason } = reconcile(&[busy], &images()).remove(0).action else {
             panic!("not blocked")

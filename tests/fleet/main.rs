@@ -35,6 +35,7 @@ mod orphans_report;
 mod orphans_undeclared;
 mod orphans_unknown;
 mod orphans_why;
+mod proxy;
 mod pvc;
 mod rm;
 mod secrets;

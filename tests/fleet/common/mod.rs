@@ -2,6 +2,7 @@
 
 pub mod fleet;
 pub mod openstack;
+pub mod outside;
 pub mod pty;
 pub mod standin;
 pub mod volumes;
