@@ -47,6 +47,8 @@ pub enum Command {
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),
+    #[command(hide = true)]
+    Caretaker,
 }
 
 /// How a report is written.

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc, rm,
+    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc, rm,
     shell, status, trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
@@ -26,6 +26,10 @@ fn main() -> Exit {
             };
         }
     };
+    if let Command::Caretaker = cli.command {
+        // It waits most of its life, and has a runtime once it needs one.
+        return end(caretaker::run());
+    }
     open_as_many_as_allowed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -67,6 +71,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rm(args) => rm::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Caretaker => caretaker::run(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One verb a file: its arguments, and the function that wires config, observe, plan, apply and report together.
 
 pub mod adopt;
+pub mod caretaker;
 pub mod choose;
 pub mod completions;
 pub mod context;
