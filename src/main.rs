@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc, rm,
-    shell, status, trust, tunnel, up,
+    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans,
+    proxy, pvc, rm, shell, status, trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
@@ -61,7 +61,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Exec(args) => exec::run(&args, &context).await,
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
-        Command::Kubeconfig(args) => kubeconfig::run(&args, &context),
+        Command::Kubeconfig(args) => kubeconfig::run(&args, &context).await,
         Command::Proxy(args) => proxy::run(&args, &context).await,
         Command::Openrc(args) => openrc::run(&args, &context).await,
         Command::Tunnel(args) => tunnel::run(&args, &context).await,

@@ -146,8 +146,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Some(script) => script.argv(&words, args.stdin),
         None => words,
     };
-    let of_hub = |(place, (hub, words)): (usize, (&&'_ _, Vec<String>))| (place, *hub, argv(words));
-    let work: Vec<Work<'_>> = hubs.iter().zip(words).enumerate().map(of_hub).collect();
+    let work: Vec<Work<'_>> =
+        words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], argv(words))).collect();
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let caretaker = caretaker();

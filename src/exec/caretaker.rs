@@ -235,8 +235,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_what_began_and_did_not_end() {
-        let begins =
-            |mark: &str, sandbox: &str| Word::Begins { mark: mark.to_owned(), at: at(sandbox) };
+        let begins = |mark: &str, sandbox: &str| Word::Begins { mark: mark.to_owned(), at: at(sandbox) };
         let mut line = said(&[
             begins("a", "one"),
             begins("b", "two"),

@@ -10,8 +10,11 @@ pub fn each(command: &[String], hubs: &[&Hub]) -> Result<Vec<Vec<String>>, Vec<S
     let keys: BTreeSet<&str> = command.iter().flat_map(|word| keys(word)).collect();
     let mut problems = Vec::new();
     for key in &keys {
-        let lacking: Vec<&str> =
-            hubs.iter().filter(|hub| values(hub, key).next().is_none()).map(|hub| hub.name.as_str()).collect();
+        let lacking: Vec<&str> = hubs
+            .iter()
+            .filter(|hub| values(hub, key).next().is_none())
+            .map(|hub| hub.name.as_str())
+            .collect();
         if !lacking.is_empty() {
             problems.push(format!("{{tag.{key}}}: no tag {key}=... has {}", lacking.join(", ")));
         }
@@ -48,7 +51,9 @@ fn keys(word: &str) -> impl Iterator<Item = &str> {
 
 /// The values that a hub's tags of the form KEY=VALUE give a key.
 fn values<'h>(hub: &'h Hub, key: &str) -> impl Iterator<Item = &'h str> {
-    hub.tags.iter().filter_map(move |tag| tag.split_once('=').filter(|(its, _)| *its == key).map(|(_, value)| value))
+    hub.tags
+        .iter()
+        .filter_map(move |tag| tag.split_once('=').filter(|(its, _)| *its == key).map(|(_, value)| value))
 }
 
 #[cfg(test)]
@@ -84,13 +89,11 @@ mod tests {
 
     #[test]
     fn every_hub_without_such_a_tag_is_named_and_none_has_words() {
-        let hubs = [hub("ou23s", &["term"]), hub("mvu", &["term=fall", "term=spring"]), hub("fsu", &["xterm=1"])];
+        let hubs =
+            [hub("ou23s", &["term"]), hub("mvu", &["term=fall", "term=spring"]), hub("fsu", &["xterm=1"])];
         assert_eq!(
             of(&["echo", "{tag.term}", "{hub}"], &hubs).unwrap_err(),
-            [
-                "{tag.term}: no tag term=... has ou23s, fsu",
-                "{tag.term}: hub mvu has several: fall, spring",
-            ]
+            ["{tag.term}: no tag term=... has ou23s, fsu", "{tag.term}: hub mvu has several: fall, spring",]
         );
     }
 

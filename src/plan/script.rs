@@ -52,7 +52,11 @@ pub fn runs(content: &[u8]) -> Result<Runs, NoScript> {
 /// Its lines as a shell reads them: one that ends in a backslash goes on, and one that begins with `#` says nothing.
 pub fn lines(content: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(content).replace("\\\r\n", " ").replace("\\\n", " ");
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -83,7 +87,8 @@ mod tests {
 
     #[test]
     fn lines_go_on_after_a_backslash_and_comments_say_nothing() {
-        let script = b"#!/bin/sh\n# kubectl delete all\nkubectl -n jhub \\\n  delete \\\r\n pod x\n\necho a # b\n";
+        let script =
+            b"#!/bin/sh\n# kubectl delete all\nkubectl -n jhub \\\n  delete \\\r\n pod x\n\necho a # b\n";
         assert_eq!(lines(script), ["kubectl -n jhub    delete   pod x", "echo a # b"]);
     }
 }
