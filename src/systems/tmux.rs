@@ -111,10 +111,11 @@ async fn fill(
     tmux(&["set-option", "-w", "-t", window, "pane-border-status", "top"], &[], &[]).await?;
     tmux(&["set-option", "-w", "-t", window, "pane-border-format", TITLE], &[], &[]).await?;
     entitle(first_pane, first).await?;
+    let mut last = first_pane.to_owned();
     for other in others {
-        let words = ["split-window", "-d", "-t", window, "-P", "-F", "#{pane_id}"];
-        let pane = tmux(&words, env, &other.argv).await?;
-        entitle(pane.trim(), other).await?;
+        let words = ["split-window", "-d", "-t", &last, "-P", "-F", "#{pane_id}"];
+        tmux(&words, env, &other.argv).await?.trim().clone_into(&mut last);
+        entitle(&last, other).await?;
         // Each split halves a pane: without this, the last ones would find no room.
         tmux(&["select-layout", "-t", window, "tiled"], &[], &[]).await?;
     }

@@ -39,8 +39,8 @@ fn nothing_is_left_in_any_sandbox_within_10_s_of_a_kill_9() {
         "sleep NUMBER",
         // Ignores whoever asks it to end, and starts again what is ended.
         "trap '' TERM; while :; do sleep NUMBER; done",
-        // In the background, in a session of its own, with another parent and no environment.
-        "sleep NUMBER & setsid sleep NUMBER & (setsid env -i sh -c 'sleep NUMBER; :' &); wait",
+        // In the background, with no environment, in a session of its own, with another parent.
+        "sleep NUMBER & env -i sh -c 'sleep NUMBER; :' & (setsid sh -c 'sleep NUMBER; :' &); wait",
         // Prints all the time to somebody who is not there any more.
         "yes NUMBER",
         // A shell that has replaced itself, under others.

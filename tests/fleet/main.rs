@@ -12,6 +12,7 @@
 
 mod adopt;
 mod bad_input;
+mod choose;
 mod common;
 mod doctor;
 mod exec;

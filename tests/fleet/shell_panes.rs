@@ -130,13 +130,13 @@ fn in_a_tmux_that_is_there_it_is_a_new_window_of_panes_as_large_as_each_other() 
 fn where_no_panes_can_be_had_that_is_said_and_nothing_is_left() {
     let _using = using();
     let tmux = Tmux::new();
-    let mut pty = tmux.terminal(24, "PATH=/nowhere $FLEET shell --all; echo left with $?");
+    let pty = tmux.terminal(24, "PATH=/nowhere $FLEET shell --all; echo left with $?");
     let shown = pty.shows("left with 1");
     assert!(
         shown.contains("there is no tmux on this machine") && shown.contains("apt install tmux"),
         "{shown}"
     );
-    let mut pty = tmux.terminal(3, "stty cols 8; $FLEET shell --all; echo left with $?");
+    let pty = tmux.terminal(3, "stty cols 8; $FLEET shell --all; echo left with $?");
     let shown = pty.shows("left with 1");
     assert!(shown.contains("the terminal has no room for 4 panes"), "{shown}");
     assert!(tmux.panes(&standing().name).is_empty());
@@ -145,8 +145,7 @@ fn where_no_panes_can_be_had_that_is_said_and_nothing_is_left() {
         "with-a-ghost-in-a-shell.toml",
         "[[hub]]\nname = \"ghost\"\nip = \"10.0.0.1\"\nopenrc = \"openrc-alpha.sh\"",
     );
-    let mut pty =
-        tmux.terminal(24, &format!("$FLEET --config {config} shell ou23s ghost; echo left with $?"));
+    let pty = tmux.terminal(24, &format!("$FLEET --config {config} shell ou23s ghost; echo left with $?"));
     let shown = pty.shows("left with 1");
     assert!(shown.contains("hub ghost: it has no sandbox"), "{shown}");
     assert!(tmux.panes(&standing().name).is_empty());
