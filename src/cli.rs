@@ -47,6 +47,7 @@ pub enum Command {
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),
+    Man(commands::man::Args),
     #[command(hide = true)]
     Caretaker,
 }

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans,
+    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, man, new, openrc, orphans,
     proxy, pvc, rm, shell, status, trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
@@ -71,6 +71,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rm(args) => rm::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Caretaker => caretaker::run(),
     }
 }

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod journal;
 pub mod kubeconfig;
 pub mod list;
+pub mod man;
 pub mod new;
 pub mod openrc;
 pub mod orphans;

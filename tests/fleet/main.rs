@@ -25,6 +25,7 @@ mod exec_script;
 mod interrupt;
 mod kubeconfig;
 mod list;
+mod man;
 mod new;
 mod openrc;
 mod orphans_blocked;

@@ -93,8 +93,8 @@ async fn read_adopted(
 async fn read(args: &Args, engine: &Engine, hub: &Hub, sandbox: &str, prefix: &str) -> Result<bool, Failure> {
     let (mut lines, mut printed) = (Lines::default(), Ok(()));
     let mut log = std::pin::pin!(engine.log(sandbox, args.lines, args.follow));
-    let mut show = |line: bytes::Bytes| {
-        let line = String::from_utf8_lossy(&line).into_owned();
+    let mut show = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line).into_owned();
         printed = std::mem::replace(&mut printed, Ok(()))
             .and_then(|()| print(&format!("{prefix}{}\n", clean(line.trim_end()))));
     };

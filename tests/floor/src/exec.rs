@@ -13,7 +13,8 @@ pub(super) async fn exec(label: &str, parallel: usize, argv: &[String]) -> Resul
     let filter = json!({ "label": [label] }).to_string();
     let encoded: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let found = ask(client, "GET", &format!("/containers/json?filters={encoded}"), None).await?;
-    let ids: Vec<&str> = found.as_array().ok_or("no list")?.iter().filter_map(|one| one["Id"].as_str()).collect();
+    let ids: Vec<&str> =
+        found.as_array().ok_or("no list")?.iter().filter_map(|one| one["Id"].as_str()).collect();
     let ended = stream::iter(ids).map(|id| one(client, id, argv)).buffer_unordered(parallel);
     let statuses: Vec<i64> = ended.try_collect().await?;
     if statuses.is_empty() || statuses.iter().any(|status| *status != 0) {

@@ -28,7 +28,9 @@ async fn main() -> Result<()> {
             let (label, parallel) = (args.next().ok_or("no label")?, args.next().ok_or("no number")?);
             exec::exec(&label, parallel.parse()?, &args.collect::<Vec<_>>()).await
         }
-        _ => Err("usage: floor claims | orphans | delete VOLUME-ID... | exec LABEL PARALLEL COMMAND...".into()),
+        _ => {
+            Err("usage: floor claims | orphans | delete VOLUME-ID... | exec LABEL PARALLEL COMMAND...".into())
+        }
     }
 }
 
