@@ -142,17 +142,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let guard = guard(&fleet.exec.guard, &words, script.as_ref());
     confirm::ask(args, context, guard, &hubs).await?;
-    let argv = |words: Vec<String>| match &script {
+    let to_run = |words: Vec<String>| match &script {
         Some(script) => script.argv(&words, args.stdin),
         None => words,
     };
     let work: Vec<Work<'_>> =
-        words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], argv(words))).collect();
+        words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], to_run(words))).collect();
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let caretaker = caretaker();
-    let sent = script.as_ref().map(|script| &script.content[..]);
-    let input = input::all(context, sent, args.stdin).await?;
+    let first = script.as_ref().map(|script| &script.text[..]);
+    let input = input::all(context, first, args.stdin).await?;
     let job = Job {
         engine: &engine,
         fleet: &fleet,

@@ -17,7 +17,7 @@ const LARGEST: u64 = 16 << 20;
 /// A script, and what it is called where it is shown.
 pub(super) struct Script {
     pub name: String,
-    pub content: Vec<u8>,
+    pub text: Vec<u8>,
     runs: Runs,
 }
 
@@ -29,21 +29,21 @@ impl Script {
                 .hint("--script takes a file of this machine; a program of the sandbox needs no --script")
         };
         let reading = async {
-            let mut content = Vec::new();
+            let mut text = Vec::new();
             let file = tokio::fs::File::open(path).await?;
-            file.take(LARGEST + 1).read_to_end(&mut content).await?;
-            Ok(content)
+            file.take(LARGEST + 1).read_to_end(&mut text).await?;
+            Ok(text)
         };
-        let content = context.unless_interrupted(reading).await?.map_err(unreadable)?;
-        if content.len() as u64 > LARGEST {
+        let text = context.unless_interrupted(reading).await?.map_err(unreadable)?;
+        if text.len() as u64 > LARGEST {
             return Err(Failure::usage(format!("the script {} is larger than 16 MiB", path.display()))
                 .hint("give data with --stdin"));
         }
         let no_script = |NoScript { why, hint }| {
             Failure::usage(format!("{} cannot be run as a script: {why}", path.display())).hint(hint)
         };
-        let runs = runs(&content).map_err(no_script)?;
-        Ok(Self { name: path.display().to_string(), content, runs })
+        let runs = runs(&text).map_err(no_script)?;
+        Ok(Self { name: path.display().to_string(), text, runs })
     }
 
     /// What is run in a sandbox, with the script before everything else on its standard input.
@@ -52,7 +52,7 @@ impl Script {
             Runs::Itself(program) => program,
             Runs::Shell => "",
         };
-        let length = self.content.len().to_string();
+        let length = self.text.len().to_string();
         let fed = if is_fed { "fed" } else { "" };
         let words = ["sh", "-c", RUN, "fleet-script", &length, fed, program];
         words.into_iter().map(str::to_owned).chain(arguments.iter().cloned()).collect()
@@ -60,6 +60,6 @@ impl Script {
 
     /// What a guard looks at.
     pub(super) fn lines(&self) -> Vec<String> {
-        lines(&self.content)
+        lines(&self.text)
     }
 }

@@ -10,9 +10,9 @@ use super::Result;
 pub(super) async fn exec(label: &str, parallel: usize, argv: &[String]) -> Result<()> {
     let client = Client::builder().unix_socket(std::path::PathBuf::from("/var/run/docker.sock")).build()?;
     let client = &client;
-    let filter = json!({ "label": [label] }).to_string();
-    let encoded: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let found = ask(client, "GET", &format!("/containers/json?filters={encoded}"), None).await?;
+    // {"label":["NAME=VALUE"]}
+    let filters = format!("%7B%22label%22%3A%5B%22{}%22%5D%7D", label.replace('=', "%3D"));
+    let found = ask(client, "GET", &format!("/containers/json?filters={filters}"), None).await?;
     let ids: Vec<&str> =
         found.as_array().ok_or("no list")?.iter().filter_map(|one| one["Id"].as_str()).collect();
     let ended = stream::iter(ids).map(|id| one(client, id, argv)).buffer_unordered(parallel);
