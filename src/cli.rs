@@ -47,6 +47,9 @@ pub enum Command {
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),
+    Man(commands::man::Args),
+    #[command(hide = true)]
+    Caretaker,
 }
 
 /// How a report is written.

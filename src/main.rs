@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc, rm,
-    shell, status, trust, tunnel, up,
+    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, man, new, openrc, orphans,
+    proxy, pvc, rm, shell, status, trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
@@ -26,6 +26,10 @@ fn main() -> Exit {
             };
         }
     };
+    if let Command::Caretaker = cli.command {
+        // It waits most of its life, and has a runtime once it needs one.
+        return end(caretaker::run());
+    }
     open_as_many_as_allowed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -57,7 +61,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Exec(args) => exec::run(&args, &context).await,
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
-        Command::Kubeconfig(args) => kubeconfig::run(&args, &context),
+        Command::Kubeconfig(args) => kubeconfig::run(&args, &context).await,
         Command::Proxy(args) => proxy::run(&args, &context).await,
         Command::Openrc(args) => openrc::run(&args, &context).await,
         Command::Tunnel(args) => tunnel::run(&args, &context).await,
@@ -67,6 +71,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rm(args) => rm::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Caretaker => caretaker::run(),
     }
 }
 

@@ -48,6 +48,11 @@ need_kubectl() {
     command -v kubectl >/dev/null || need_packages kubernetes-client
 }
 
+# tmux, for the tests of `fleet shell` with several hubs.
+need_tmux() {
+    command -v tmux >/dev/null || need_packages tmux
+}
+
 rust_is_new_enough() {
     local version
     version=$(cargo --version 2>/dev/null | awk '{print $2}')

@@ -178,6 +178,7 @@ fn as_new(adoption: &Adoption, as_it_is: bool) -> NewHub {
         image: None,
         state: Some(adoption.state.clone()),
         container: as_it_is.then(|| adoption.container.clone()),
+        tags: Vec::new(),
     }
 }
 

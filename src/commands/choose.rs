@@ -1,11 +1,15 @@
 //! The options by which hubs are chosen: the same for every command that takes them.
 
+mod named;
+
 use super::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Sandboxes, files_of, look_at_openrc_files};
 use crate::plan::choose::{Asked, Refused, choose, in_projects};
 use crate::report::Progress;
+
+pub use named::Hubs;
 
 /// Which hubs.
 #[derive(Debug, clap::Args)]
@@ -58,13 +62,16 @@ impl Choice {
         context: &Context,
         fleet: &'f Fleet,
     ) -> Result<Vec<&'f Hub>, Failure> {
-        let asked = self.asked();
-        let all = asked.all || asked.is_nothing();
-        if all && asked.exclude.is_empty() {
-            return Ok(fleet.hubs.iter().collect());
-        }
-        chosen(&Asked { all, ..asked }, context, fleet).await
+        or_all(self.asked(), context, fleet).await
     }
+}
+
+async fn or_all<'f>(asked: Asked, context: &Context, fleet: &'f Fleet) -> Result<Vec<&'f Hub>, Failure> {
+    let all = asked.all || asked.is_nothing();
+    if all && asked.exclude.is_empty() {
+        return Ok(fleet.hubs.iter().collect());
+    }
+    chosen(&Asked { all, ..asked }, context, fleet).await
 }
 
 async fn chosen<'f>(asked: &Asked, context: &Context, fleet: &'f Fleet) -> Result<Vec<&'f Hub>, Failure> {

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 
+use super::choose::Hubs;
 use super::context::{Context, tell};
 use crate::config;
 use crate::exit::{Exit, Failure, chain};
@@ -17,19 +18,14 @@ use crate::observed::SandboxState;
     after_help = "Examples:\n  fleet down ou23s\n  fleet down --all\n\nExit status: 0 when all are stopped, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs
-    #[arg(value_name = "HUB", required_unless_present = "all")]
-    hubs: Vec<String>,
-
-    /// All hubs of the fleet
-    #[arg(long, conflicts_with = "hubs")]
-    all: bool,
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Stops them.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let _alone: Vec<_> =
         hubs.iter().map(|hub| config::lock_hub(&fleet, &hub.name)).collect::<Result<_, _>>()?;

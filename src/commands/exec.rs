@@ -2,23 +2,29 @@
 
 mod confirm;
 mod input;
+mod script;
 mod show;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::choose::Choice;
-use super::context::{Context, print, print_json, written};
+use super::context::{Context, print, print_json, tell, written};
 use crate::config;
-use crate::exec::{Event, Fate, Job, Outcome, Stop, across, exit_of};
+use crate::exec::{Caretaker, Event, Fate, Job, Outcome, Stop, across, exit_of};
 use crate::exit::{Exit, Failure};
 use crate::hub::Hub;
 use crate::observe::Sandboxes;
-use crate::plan::rounds::{rounds, words};
+use crate::plan::each::each;
+use crate::plan::guard::{guarded, guarded_script};
+use crate::plan::rounds::rounds;
 use crate::report::Table;
 use crate::text::quoted;
+
+use script::Script;
 
 /// Events that may wait to be shown, each a piece of up to 64 KiB. A slow terminal slows the commands down instead of filling
 /// the memory.
@@ -40,7 +46,7 @@ const GIVEN_UP: Duration = Duration::from_secs(4);
     after_help = "Examples:\n  fleet exec --all kubectl get pvc -A\n  fleet exec --tag gpu --exclude 'test*' --dry-run helm upgrade ...\n  \
 fleet exec --all --format table kubectl get pods -n jhub\n  fleet exec --all --diff kubectl version\n  fleet exec --hub ou23s,mvu23s \
 --timeout 20s openstack server list\n  fleet exec --all --canary ou23s --serial 5 helm upgrade jhub ...\n  fleet exec --all --each sh -c 'grep {ip} \
-/etc/hosts'\n  fleet exec --all --stdin kubectl apply -f - < quota.yaml\n  fleet exec --all --format ndjson kubectl get nodes -o name | jq -r 'select(.exit_status != 0) | \
+/etc/hosts'\n  fleet exec --all --script check.sh --serial 5\n  fleet exec --all --script report.py --each {hub} {tag.term}\n  fleet exec --all --stdin kubectl apply -f - < quota.yaml\n  fleet exec --all --format ndjson kubectl get nodes -o name | jq -r 'select(.exit_status != 0) | \
 .hub'\n\nExit status: 0 when it was 0 in every hub, 1 otherwise; the JSON has each hub's own. A command that a signal ended has \
 128 + the signal's number."
 )]
@@ -70,7 +76,12 @@ pub struct Args {
     #[arg(long)]
     stdin: bool,
 
-    /// Put each hub's name and its master's address into the command where {hub} and {ip} stand
+    /// Run this file of this machine in each sandbox, by its #! line, else by sh; what follows are its arguments
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+
+    /// Put what is each hub's own into the command: its name where {hub} stands, its master's address for {ip}, and for {tag.KEY}
+    /// the value of its tag KEY=VALUE
     #[arg(long)]
     each: bool,
 
@@ -98,8 +109,21 @@ pub struct Args {
     output: show::Output,
 
     /// The command and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "script",
+        value_name = "COMMAND"
+    )]
     command: Vec<String>,
+}
+
+impl Args {
+    /// What is to be run, as it was said.
+    fn said(&self) -> Vec<String> {
+        let script = self.script.iter().map(|path| path.display().to_string());
+        script.chain(self.command.iter().cloned()).collect()
+    }
 }
 
 /// Runs it.
@@ -108,15 +132,27 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     args.output.check(args.confirm_each)?;
     let hubs = args.choice.hubs(context, &fleet).await?;
     let canary = args.canary.as_deref().map(|name| canary(name, &hubs)).transpose()?;
-    let work: Vec<Work<'_>> =
-        hubs.iter().enumerate().map(|(place, hub)| (place, *hub, argv(args, hub))).collect();
+    let words = words(args, &hubs)?;
+    let script = match &args.script {
+        Some(path) => Some(Script::read(path, context).await?),
+        None => None,
+    };
     if args.dry_run {
-        return dry_run(args, &work);
+        return dry_run(args, &hubs, &words, script.as_ref());
     }
-    confirm::ask(args, context, &fleet.exec.guard, &hubs).await?;
+    let guard = guard(&fleet.exec.guard, &words, script.as_ref());
+    confirm::ask(args, context, guard, &hubs).await?;
+    let argv = |words: Vec<String>| match &script {
+        Some(script) => script.argv(&words, args.stdin),
+        None => words,
+    };
+    let work: Vec<Work<'_>> =
+        words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], argv(words))).collect();
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let input = if args.stdin { Some(input::all(context).await?) } else { None };
+    let caretaker = caretaker();
+    let sent = script.as_ref().map(|script| &script.content[..]);
+    let input = input::all(context, sent, args.stdin).await?;
     let job = Job {
         engine: &engine,
         fleet: &fleet,
@@ -127,6 +163,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         fail_fast: args.fail_fast,
         input: input.as_ref(),
         interrupt: &context.interrupt,
+        caretaker: caretaker.as_ref(),
     };
     let (send, events) = mpsc::channel(WAITING);
     let shown = args.output.show(&hubs, args.confirm_each)?;
@@ -151,8 +188,20 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         both = async { tokio::join!(running, showing) } => both,
         () = given_up => return Err(Failure::interrupted()),
     };
+    if let Some(error) = caretaker.as_ref().and_then(Caretaker::trouble) {
+        without_caretaker(&error);
+    }
     written(shown.map_err(std::io::Error::other).flatten())?;
     Ok(exit_of(&outcomes, hubs.len(), context.interrupt.is_asked()))
+}
+
+/// Who ends the command where fleet is killed.
+fn caretaker() -> Option<Caretaker> {
+    Caretaker::start().inspect_err(without_caretaker).ok()
+}
+
+fn without_caretaker(error: &std::io::Error) {
+    tell(&format!("warning: were fleet killed, nobody would end the command in the sandboxes: {error}\n"));
 }
 
 /// A hub with its place among the chosen ones, and the words of its command.
@@ -200,12 +249,25 @@ async fn not_begun(these: &[Work<'_>], why: &Stop, events: &mpsc::Sender<Event>)
     outcomes
 }
 
-fn argv(args: &Args, hub: &Hub) -> Vec<String> {
-    if args.each {
-        words(&args.command, hub.name.as_str(), &hub.ip.to_string())
-    } else {
-        args.command.clone()
+/// The command's words, or the script's arguments, for each of the hubs.
+fn words(args: &Args, hubs: &[&Hub]) -> Result<Vec<Vec<String>>, Failure> {
+    if !args.each {
+        return Ok(vec![args.command.clone(); hubs.len()]);
     }
+    each(&args.command, hubs).map_err(|problems| {
+        let hint = "nothing was run; `fleet list` shows tags; give them such a tag in fleet.toml, tags = [\"KEY=VALUE\"], or leave them out \
+                    with --exclude";
+        Failure { exit: Exit::Usage, problems, hint: Some(hint.to_owned()) }
+    })
+}
+
+/// The guard that what would be run comes under in any hub.
+fn guard<'g>(guards: &'g [String], words: &[Vec<String>], script: Option<&Script>) -> Option<&'g str> {
+    let lines = script.map(Script::lines);
+    words.iter().find_map(|words| match &lines {
+        Some(lines) => guarded_script(guards, lines, words),
+        None => guarded(guards, words),
+    })
 }
 
 /// The canary's place among the chosen hubs.
@@ -217,13 +279,23 @@ fn canary(name: &str, hubs: &[&Hub]) -> Result<usize, Failure> {
 }
 
 /// Which hubs, and what would run there, as a shell would take it.
-fn dry_run(args: &Args, work: &[Work<'_>]) -> Result<Exit, Failure> {
+fn dry_run(
+    args: &Args,
+    hubs: &[&Hub],
+    words: &[Vec<String>],
+    script: Option<&Script>,
+) -> Result<Exit, Failure> {
+    let shown = |words: &Vec<String>| -> Vec<String> {
+        script.map(|script| script.name.clone()).into_iter().chain(words.iter().cloned()).collect()
+    };
+    let work: Vec<(&Hub, Vec<String>)> =
+        hubs.iter().zip(words).map(|(hub, words)| (*hub, shown(words))).collect();
     if args.output.is_json() {
-        let each = work.iter().map(|(_, hub, argv)| serde_json::json!({ "hub": hub.name, "command": argv }));
+        let each = work.iter().map(|(hub, argv)| serde_json::json!({ "hub": hub.name, "command": argv }));
         print_json(&each.collect::<Vec<_>>())?;
     } else {
         let mut table = Table::new(&["HUB", "COMMAND"], None);
-        for (_, hub, argv) in work {
+        for (hub, argv) in &work {
             table.row([hub.name.as_str(), &quoted(argv)]);
         }
         print(&table.to_string())?;

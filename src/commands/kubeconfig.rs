@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::choose::Hubs;
 use super::context::{Context, print, tell};
 use super::proxy::{access, not_outside};
-use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{Fleet, Hub};
@@ -34,14 +34,6 @@ const OTHERS: u32 = 0o077;
 out, which is told; 2 usage, or FILE has something of somebody else's in it."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
-    /// All hubs of the fleet
-    #[arg(long, conflicts_with = "hubs")]
-    all: bool,
-
     /// Write it into this file (mode 0600) instead of to standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -53,12 +45,15 @@ pub struct Args {
     /// Have the proxy listen at this port of 127.0.0.1 from now on. Files that were written before are good no more
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     port: Option<u16>,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Writes it.
-pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let command = std::env::current_exe().map_err(|error| Failure::failed(&error))?;
     let plugin = Plugin { command: text(&command)?, config: text(&fleet.path)? };
     let kept = match &args.output {

@@ -1,6 +1,7 @@
 //! One verb a file: its arguments, and the function that wires config, observe, plan, apply and report together.
 
 pub mod adopt;
+pub mod caretaker;
 pub mod choose;
 pub mod completions;
 pub mod context;
@@ -10,6 +11,7 @@ pub mod exec;
 pub mod journal;
 pub mod kubeconfig;
 pub mod list;
+pub mod man;
 pub mod new;
 pub mod openrc;
 pub mod orphans;

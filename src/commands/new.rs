@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::context::{Context, tell};
 use crate::apply::create::{Creation, Event, Step, create};
-use crate::config::{self, NewHub};
+use crate::config::{self, NewHub, values};
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Hub, HubName};
 use crate::report::Progress;
@@ -20,7 +20,7 @@ use crate::systems::ssh;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  fleet new --name ou23s --ip 149.165.170.10 --openrc ~/openrc/ou23s.sh\n  fleet new --name ou23s --ip \
-149.165.170.10 --openrc ~/openrc/ou23s.sh --host-key SHA256:WkrXFdcRkHnsYQ..."
+149.165.170.10 --openrc ~/openrc/ou23s.sh --tag gpu,term=fall --host-key SHA256:WkrXFdcRkHnsYQ..."
 )]
 pub struct Args {
     /// The hub's name, a DNS label: its servers, domain and sandbox are named after it
@@ -54,6 +54,10 @@ pub struct Args {
     /// The sandbox's image; without it, fleet.toml's
     #[arg(long)]
     image: Option<String>,
+
+    /// What it is chosen by, beside its name: gpu, or KEY=VALUE, which `fleet exec --each` puts where {tag.KEY} stands
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',', value_parser = values::tag)]
+    tag: Vec<String>,
 
     /// The host key that the master must show: SHA256:...
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
@@ -91,6 +95,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         image: args.image.clone(),
         state: None,
         container: None,
+        tags: args.tag.clone(),
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
     check_files(&hub)?;

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use tokio::sync::SetOnce;
 
+use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell_unseen};
 use crate::cli::Format;
 use crate::clock;
-use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observe::{ClaimRow, Sandboxes, look_at_claims};
@@ -23,13 +23,12 @@ use crate::report::{Progress, Table, age, gib};
 every hub answered, 3 otherwise."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// What hubs say, and what could not be seen.
@@ -51,7 +50,7 @@ struct Report<'a> {
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let progress = Progress::new("asking hubs for their claims", 0);
     let (seen, unseen) = context.unless_interrupted(look(context, &fleet, &hubs)).await??;
     drop(progress);

@@ -1,4 +1,4 @@
-//! `fleet shell`: an interactive shell in a hub's sandbox.
+//! `fleet shell`: an interactive shell in a hub's sandbox, or one in each of many.
 
 use std::io::IsTerminal as _;
 
@@ -6,24 +6,29 @@ use rustix::termios::{self, OptionalActions, Termios};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::choose::Hubs;
 use super::context::{Context, tell};
-use crate::config;
-use crate::exec::{end, run_mark};
+use crate::exec::{Caretaker, Watched, end, run_mark};
 use crate::exit::{Exit, Failure};
+use crate::hub::{Fleet, Hub};
 use crate::observe::Sandboxes;
 use crate::sandbox::paths;
 use crate::systems::docker::{Chunk, Engine, ExecSpec, Running};
+use crate::systems::tmux::{self, Pane};
 use futures_util::StreamExt as _;
 
-/// Open a shell in a hub's sandbox
+/// Open a shell in the sandbox of a hub, or side by side in those of several
 ///
 /// The openrc is sourced, kubectl reaches the hub's cluster. Leave it with `exit` or Ctrl-D; Ctrl-C goes to what runs
-/// inside.
+/// inside. Where several hubs are chosen, each has a pane of tmux, in a new window of the session that fleet was called in, else in a
+/// session of its own; what is typed goes to one of them, or, with tmux's `set synchronize-panes on`, to all.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  fleet shell ou23s")]
+#[command(
+    after_help = "Examples:\n  fleet shell ou23s\n  fleet shell ou23s mvu23s\n  fleet shell --tag gpu --exclude 'test*'"
+)]
 pub struct Args {
-    /// The hub
-    hub: String,
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// bash where the image has it.
@@ -32,26 +37,69 @@ const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
 /// Opens it and stays until it ends.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let names = [args.hub.clone()];
-    let hubs = config::resolve(&fleet, &names)?;
-    let hub = hubs.first().ok_or_else(|| Failure::usage("no hub"))?;
+    let hubs = args.hubs.chosen(context, &fleet).await?;
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        let names: Vec<&str> = hubs.iter().map(|hub| hub.name.as_str()).collect();
         return Err(Failure::usage("fleet shell needs a terminal")
-            .hint(format!("for scripts: fleet exec --hub {} COMMAND...", hub.name)));
+            .hint(format!("for scripts: fleet exec --hub {} COMMAND...", names.join(","))));
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let sandbox = sandboxes.running(&fleet, hub).map_err(|unseen| {
-        let failure = Failure {
-            exit: Exit::Failed,
-            problems: vec![format!("{}: {}", unseen.subject, unseen.reason)],
-            hint: None,
-        };
-        match unseen.hint {
+    let ids = running(&fleet, &hubs, &sandboxes)?;
+    match (hubs.as_slice(), ids.as_slice()) {
+        ([_], [id]) => one(context, &engine, id).await,
+        _ => side_by_side(&fleet, &hubs).await,
+    }
+}
+
+/// The sandboxes of the hubs. All that do not run are told at once.
+fn running<'s>(fleet: &Fleet, hubs: &[&Hub], sandboxes: &'s Sandboxes) -> Result<Vec<&'s str>, Failure> {
+    let mut failure = Failure { exit: Exit::Failed, problems: Vec::new(), hint: None };
+    let mut ids = Vec::new();
+    for hub in hubs {
+        match sandboxes.running(fleet, hub) {
+            Ok(sandbox) => ids.push(sandbox.id.as_str()),
+            Err(unseen) => {
+                failure.problems.push(format!("{}: {}", unseen.subject, unseen.reason));
+                failure.hint = failure.hint.or(unseen.hint);
+            }
+        }
+    }
+    if failure.problems.is_empty() { Ok(ids) } else { Err(failure) }
+}
+
+/// A pane for each, in which another fleet opens the one shell.
+async fn side_by_side(fleet: &Fleet, hubs: &[&Hub]) -> Result<Exit, Failure> {
+    let fleet_itself = std::env::current_exe().map_err(|error| Failure::failed(&error))?;
+    let pane = |hub: &&Hub| Pane {
+        title: hub.name.to_string(),
+        argv: [fleet_itself.as_os_str(), "--config".as_ref(), fleet.path.as_os_str(), "shell".as_ref()]
+            .into_iter()
+            .chain([hub.name.as_str().as_ref()])
+            .map(ToOwned::to_owned)
+            .collect(),
+    };
+    let panes: Vec<Pane> = hubs.iter().map(pane).collect();
+    // tmux's server may have been started elsewhere.
+    let env: Vec<_> =
+        ["DOCKER_HOST"].iter().filter_map(|&name| Some((name, std::env::var_os(name)?))).collect();
+    let window = tmux::open(&fleet.name, &panes, size(), &env).await?;
+    tmux::show(&window).await?;
+    Ok(Exit::Done)
+}
+
+impl From<tmux::Error> for Failure {
+    fn from(error: tmux::Error) -> Self {
+        let failure = Failure::failed(&error);
+        match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
-    })?;
+    }
+}
+
+/// The one shell, in this terminal.
+async fn one(context: &Context, engine: &Engine, sandbox: &str) -> Result<Exit, Failure> {
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned());
     let mark = run_mark();
     let spec = ExecSpec {
@@ -60,23 +108,28 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         stdin: true,
         tty: Some(size()),
     };
-    let running = engine.exec(&sandbox.id, &spec).await?;
+    // Without one, a shell whose fleet is killed stays; that is no reason not to have it.
+    let caretaker = Caretaker::start().ok();
+    let watched = caretaker.as_ref().map(|caretaker| caretaker.begins(engine, sandbox, &mark));
+    let running = engine.exec(sandbox, &spec).await?;
     let exec = running.id.clone();
     let ended = {
         let _raw = Raw::enter().map_err(|error| Failure::failed(&error))?;
         tokio::select! {
-            ended = connect(&engine, running) => ended,
+            ended = connect(engine, running) => ended,
             () = context.interrupt.asked() => Ok(false),
         }
     };
     if !matches!(ended, Ok(true)) {
         // The terminal has gone, or somebody stops fleet: the shell would stay in the sandbox for ever.
-        if let Err(reason) = end(&engine, &sandbox.id, &mark, &exec, &context.interrupt).await {
-            tell(&format!("the shell may still be running in the sandbox: {reason}\n"));
+        match end(engine, sandbox, &mark, &exec, &context.interrupt).await {
+            Ok(()) => watched.into_iter().for_each(Watched::ended),
+            Err(reason) => tell(&format!("the shell may still be running in the sandbox: {reason}\n")),
         }
         ended?;
         return Ok(Exit::Interrupted);
     }
+    watched.into_iter().for_each(Watched::ended);
     Ok(match engine.exit_status(&exec).await? {
         0 => Exit::Done,
         _ => Exit::Failed,

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell};
 use crate::cli::Format;
 use crate::clock;
-use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Depth, Sandboxes, look_at_hubs};
@@ -27,13 +27,12 @@ use crate::text::one_line;
 all work, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// One hub with what is wrong with it.
@@ -47,7 +46,7 @@ pub(super) struct Diagnosed {
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let diagnosed = examine(context, &engine, &fleet, &hubs, Depth::Health).await?;
     match args.format {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell};
 use crate::apply::create;
 use crate::apply::reconcile::{Event, reconcile as carry_out, upgrade_all};
@@ -34,10 +35,6 @@ what the registry has under the images' names now\n\nExit status: 0 when all \
 are up, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// Fetch what the registry has under the images' names first
     #[arg(long, conflicts_with = "dry_run")]
     pull: bool,
@@ -53,12 +50,15 @@ pub struct Args {
     /// How to write what would be done
     #[arg(long, value_enum, default_value_t = Format::Table, requires = "dry_run")]
     format: Format,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Does it.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     // Held while there is something to do, so that the plan is still true when it is carried out.
     let _alone = if args.dry_run {

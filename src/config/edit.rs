@@ -59,6 +59,8 @@ pub struct NewHub {
     pub state: Option<PathBuf>,
     /// The container of the old scripts that is its sandbox.
     pub container: Option<String>,
+    /// What it is chosen by, beside its name.
+    pub tags: Vec<String>,
 }
 
 /// All that [`add_hub`] would refuse, found before anything is done, and nothing written: the fleet as it would
@@ -201,8 +203,19 @@ fn separator(text: &str) -> &'static str {
 
 /// A hub as a table of the file.
 fn render(new: &NewHub) -> Result<String, Failure> {
-    let NewHub { name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container } =
-        new;
+    let NewHub {
+        name,
+        ip,
+        openrc,
+        ssh_user,
+        ssh_port,
+        ssh_key,
+        project_domain,
+        image,
+        state,
+        container,
+        tags,
+    } = new;
     let mut table = Table::new();
     let mut put = |key: &str, value: Option<toml_edit::Value>| {
         if let Some(value) = value {
@@ -219,6 +232,7 @@ fn render(new: &NewHub) -> Result<String, Failure> {
     put("image", image.as_ref().map(Into::into));
     put("state", state.as_deref().map(path_text).transpose()?.map(Into::into));
     put("container", container.as_ref().map(Into::into));
+    put("tags", (!tags.is_empty()).then(|| tags.iter().collect()));
     let mut tables = ArrayOfTables::new();
     tables.push(table);
     let mut document = DocumentMut::new();

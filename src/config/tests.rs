@@ -54,6 +54,7 @@ fn new_hub(name: &str, ip: &str) -> NewHub {
         image: None,
         state: None,
         container: None,
+        tags: Vec::new(),
     }
 }
 

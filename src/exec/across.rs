@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::caretaker::Caretaker;
 use super::one::{End, Input, Place, Stream, run};
 use super::outcome::{Fate, Outcome, Stop};
 use crate::hub::{Fleet, Hub};
@@ -55,6 +56,8 @@ pub struct Job<'a> {
     pub input: Option<&'a File>,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
+    /// Who ends the command everywhere where fleet is killed.
+    pub caretaker: Option<&'a Caretaker>,
 }
 
 /// Runs a command in hubs, each with its place and its words, and sends what happens. The channel is bounded, so that a
@@ -130,7 +133,8 @@ async fn in_one(
         Ok(sandbox) => sandbox,
         Err(unseen) => return Fate::Ended(End::Failed { reason: unseen.reason, hint: unseen.hint }),
     };
-    let at = Place { engine: job.engine, sandbox: &sandbox.id, limit: job.limit, interrupt: job.interrupt };
+    let Job { engine, limit, interrupt, caretaker, .. } = job;
+    let at = Place { engine, sandbox: &sandbox.id, limit, interrupt, caretaker };
     let input = job.input.map_or(Input::None, Input::File);
     let mut why = None;
     let stop = async {

@@ -1,34 +1,46 @@
 //! Whole lines out of whatever pieces an engine sends.
 
-use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 
 /// Bytes after which a line is broken even if it goes on: what a command prints never has to fit into memory.
 pub const LONGEST_LINE: usize = 1024 * 1024;
 
-/// Assembles lines. What has been put in comes out once, in order, each line without its newline.
+/// Room that is kept for the next line that comes in pieces.
+const ROOM: usize = 64 * 1024;
+
+/// Assembles lines. What has been put in comes out once, in order, each line without its newline. One that comes in one piece,
+/// as most do, is not copied.
 #[derive(Debug, Default)]
 pub struct Lines {
-    partial: BytesMut,
+    partial: Vec<u8>,
 }
 
 impl Lines {
     /// Takes a piece and hands on every line that it completes.
-    pub fn push(&mut self, mut piece: &[u8], mut line: impl FnMut(Bytes)) {
-        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
-            self.partial.extend_from_slice(&piece[..end]);
-            line(self.partial.split().freeze());
+    pub fn push(&mut self, mut piece: &[u8], mut line: impl FnMut(&[u8])) {
+        while let Some(end) = memchr(b'\n', piece) {
+            if self.partial.is_empty() {
+                line(&piece[..end]);
+            } else {
+                self.partial.extend_from_slice(&piece[..end]);
+                line(&self.partial);
+                self.partial.clear();
+                self.partial.shrink_to(ROOM);
+            }
             piece = &piece[end + 1..];
         }
         self.partial.extend_from_slice(piece);
         while self.partial.len() >= LONGEST_LINE {
-            line(self.partial.split_to(LONGEST_LINE).freeze());
+            line(&self.partial[..LONGEST_LINE]);
+            self.partial.drain(..LONGEST_LINE);
         }
     }
 
     /// Hands on the last line, if the output did not end with a newline.
-    pub fn finish(&mut self, line: impl FnOnce(Bytes)) {
+    pub fn finish(&mut self, line: impl FnOnce(&[u8])) {
         if !self.partial.is_empty() {
-            line(self.partial.split().freeze());
+            line(&self.partial);
+            self.partial = Vec::new();
         }
     }
 }
@@ -39,19 +51,19 @@ mod tests {
 
     use super::*;
 
-    fn assemble<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Bytes> {
+    fn assemble<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
         let (mut lines, mut out) = (Lines::default(), Vec::new());
         for piece in pieces {
-            lines.push(piece, |line| out.push(line));
+            lines.push(piece, |line| out.push(line.to_owned()));
         }
-        lines.finish(|line| out.push(line));
+        lines.finish(|line| out.push(line.to_owned()));
         out
     }
 
     #[test]
     fn an_empty_line_is_a_line_and_a_last_one_without_newline_is_not_lost() {
-        assert_eq!(assemble([&b"a\n\nb"[..]]), ["a", "", "b"]);
-        assert_eq!(assemble([&b"a\n"[..]]), ["a"]);
+        assert_eq!(assemble([&b"a\n\nb"[..]]), [&b"a"[..], b"", b"b"]);
+        assert_eq!(assemble([&b"a\n"[..]]), [b"a"]);
         assert!(assemble([&b""[..]]).is_empty());
     }
 

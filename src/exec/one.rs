@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+use super::caretaker::{Caretaker, Watched};
 use crate::exit::chain;
 use crate::interrupt::Interrupt;
 use crate::sandbox::paths;
@@ -99,6 +100,8 @@ pub struct Place<'a> {
     pub limit: Option<Duration>,
     /// Pressed, an orderly end is not waited for.
     pub interrupt: &'a Interrupt,
+    /// Who ends it where fleet is killed.
+    pub caretaker: Option<&'a Caretaker>,
 }
 
 /// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
@@ -122,8 +125,10 @@ async fn run_bare(
     stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
-    let Place { engine, sandbox, limit, interrupt } = place;
+    let Place { engine, sandbox, limit, interrupt, caretaker } = place;
     let mark = run_mark();
+    let watched = caretaker.map(|caretaker| caretaker.begins(engine, sandbox, &mark));
+    let is_over = || watched.into_iter().for_each(Watched::ended);
     let stdin = !matches!(input, Input::None);
     let spec = ExecSpec { argv, env: vec![mark.clone()], stdin, ..Default::default() };
     let starting = engine.exec(sandbox, &spec);
@@ -137,9 +142,15 @@ async fn run_bare(
     };
     let stopped = tokio::select! {
         end = following => match end {
-            Ok(end) => return end,
+            Ok(end) => {
+                is_over();
+                return end;
+            }
             // What the engine refused has not begun.
-            Err(error) if error.is_refusal() => return error.into(),
+            Err(error) if error.is_refusal() => {
+                is_over();
+                return error.into();
+            }
             // An answer that was lost says nothing of the command.
             Err(error) => {
                 over = true;
@@ -163,7 +174,10 @@ async fn run_bare(
         end_run(engine, sandbox, &mark, exec.as_deref(), interrupt).await
     });
     match ended.await {
-        Ok(()) => stopped,
+        Ok(()) => {
+            is_over();
+            stopped
+        }
         Err(reason) => End::Failed {
             reason: format!("the command was stopped, and may still be running in the sandbox: {reason}"),
             hint: None,
@@ -180,6 +194,16 @@ pub async fn end(
     interrupt: &Interrupt,
 ) -> Result<(), String> {
     within_limit(interrupt, end_run(engine, sandbox, mark, Some(exec), interrupt)).await
+}
+
+/// The same where nobody knows the first one.
+pub(super) async fn end_marked(
+    engine: &Engine,
+    sandbox: &str,
+    mark: &str,
+    interrupt: &Interrupt,
+) -> Result<(), String> {
+    within_limit(interrupt, end_run(engine, sandbox, mark, None, interrupt)).await
 }
 
 async fn within_limit(
@@ -308,7 +332,7 @@ pub async fn capture(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = std::iter::once(paths::RUN).chain(argv.iter().copied()).map(str::to_owned).collect();
-    let place = Place { engine, sandbox, limit: Some(limit), interrupt };
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None };
     keep(place, argv, Input::None).await
 }
 
@@ -322,7 +346,7 @@ pub async fn capture_fed(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    let place = Place { engine, sandbox, limit: Some(limit), interrupt };
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None };
     keep(place, argv, Input::Bytes(input)).await
 }
 

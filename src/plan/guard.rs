@@ -14,6 +14,15 @@ pub fn guarded<'a>(guards: &'a [String], argv: &[String]) -> Option<&'a str> {
     })
 }
 
+/// The same for a script and what it is given: the first guard that one of its lines comes under, with the arguments, which may
+/// be what the line is about.
+pub fn guarded_script<'a>(guards: &'a [String], lines: &[String], arguments: &[String]) -> Option<&'a str> {
+    lines.iter().find_map(|line| {
+        let words: Vec<String> = std::iter::once(line).chain(arguments).cloned().collect();
+        guarded(guards, &words)
+    })
+}
+
 /// What no shell takes for the end of a word.
 fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || "/._-+=:@%,~".contains(c)

@@ -8,11 +8,6 @@ pub fn rounds(hubs: usize, canary: Option<usize>, serial: Option<usize>) -> Vec<
     canary.into_iter().chain(rest.chunks(size).map(<[usize]>::to_vec)).collect()
 }
 
-/// The words of a command for one hub: `{hub}` and `{ip}` stand for its name and its master's address.
-pub fn words(command: &[String], hub: &str, ip: &str) -> Vec<String> {
-    command.iter().map(|word| word.replace("{hub}", hub).replace("{ip}", ip)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -25,16 +20,6 @@ mod tests {
         assert_eq!(rounds(3, Some(0), None), [vec![0], vec![1, 2]]);
         assert_eq!(rounds(3, None, None), [vec![0, 1, 2]]);
         assert_eq!(rounds(1, Some(0), Some(1)), [vec![0]]);
-    }
-
-    #[test]
-    fn each_hub_has_its_own_words() {
-        let command =
-            ["ping".to_owned(), "-c1".to_owned(), "{ip}".to_owned(), "{hub}-{hub} {name} {}".to_owned()];
-        assert_eq!(
-            words(&command, "ou23s", "10.0.0.1"),
-            ["ping", "-c1", "10.0.0.1", "ou23s-ou23s {name} {}"]
-        );
     }
 
     proptest! {

@@ -170,6 +170,7 @@ impl std::fmt::Debug for Running {
 #[derive(Debug, Clone)]
 pub struct Engine {
     docker: bollard::Docker,
+    socket: PathBuf,
     limit: Duration,
 }
 
@@ -192,7 +193,12 @@ impl Engine {
                 limit,
             })?
             .map_err(no_engine)?;
-        Ok(Self { docker, limit })
+        Ok(Self { docker, socket: socket.to_owned(), limit })
+    }
+
+    /// What another process connects to it with.
+    pub fn address(&self) -> (&Path, Duration) {
+        (&self.socket, self.limit)
     }
 
     async fn ask<T>(

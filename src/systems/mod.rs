@@ -8,4 +8,5 @@ pub mod openstack;
 mod quantity;
 pub mod socket;
 pub mod ssh;
+pub mod tmux;
 mod unique;

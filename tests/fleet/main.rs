@@ -12,16 +12,20 @@
 
 mod adopt;
 mod bad_input;
+mod choose;
 mod common;
 mod doctor;
 mod exec;
 mod exec_choose;
 mod exec_end;
+mod exec_killed;
 mod exec_output;
 mod exec_rounds;
+mod exec_script;
 mod interrupt;
 mod kubeconfig;
 mod list;
+mod man;
 mod new;
 mod openrc;
 mod orphans_blocked;
@@ -40,6 +44,7 @@ mod pvc;
 mod rm;
 mod secrets;
 mod shell;
+mod shell_panes;
 mod standin_deletions;
 mod standin_exec;
 mod standin_lists;

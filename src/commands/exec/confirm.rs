@@ -8,14 +8,13 @@ use crate::commands::prompt::{self, unconfirmed};
 use crate::exec::Event;
 use crate::exit::Failure;
 use crate::hub::Hub;
-use crate::plan::guard::guarded;
 use crate::text::quoted;
 
 /// Goes on where the command may run in these hubs.
 pub(super) async fn ask(
     args: &Args,
     context: &Context,
-    guards: &[String],
+    guard: Option<&str>,
     hubs: &[&Hub],
 ) -> Result<(), Failure> {
     if args.confirm_each {
@@ -31,8 +30,8 @@ pub(super) async fn ask(
             format!("if they are all meant: --yes {count}"),
         ));
     }
-    let Some(guard) = guarded(guards, &args.command).filter(|_| count > 1) else { return Ok(()) };
-    let command = quoted(&args.command);
+    let Some(guard) = guard.filter(|_| count > 1) else { return Ok(()) };
+    let command = quoted(&args.said());
     // What is piped in is the command's, where it is to have it.
     let can_type = !args.stdin && !args.output.is_json() && prompt::can_type();
     if !can_type {
@@ -65,7 +64,7 @@ pub(super) async fn ask_for_round(
         return false;
     }
     let hubs: Vec<&Hub> = round.iter().map(|place| work[*place].1).collect();
-    let question = format!("run {} in {}? [y/N] ", quoted(&args.command), names(&hubs));
+    let question = format!("run {} in {}? [y/N] ", quoted(&args.said()), names(&hubs));
     let typed = prompt::ask(context, &question, "it does not go on").await;
     matches!(typed, Ok(typed) if ["y", "yes"].contains(&typed.trim()))
 }

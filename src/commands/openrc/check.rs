@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use crate::apply::openrc::{self as apply, Place, backup_of};
 use crate::cli::Format;
 use crate::clock;
+use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, print, print_json, tell};
 use crate::config::{self, values};
 use crate::exit::{Exit, Failure};
@@ -36,10 +37,6 @@ FILE.fleet-backup. Otherwise, where nobody works in it, the sandbox is stopped a
 status: 0 when all work and go on doing so for that long; 1 otherwise."
 )]
 pub struct Args {
-    /// The files of these hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// Credentials that end within this time are as good as ended
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "14d")]
     within: Duration,
@@ -51,12 +48,15 @@ pub struct Args {
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Looks, mends where that is asked for, and prints what there is then.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let files = files_of(&fleet, &hubs);

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 
 use futures_util::{StreamExt as _, stream};
 
+use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, print, tell};
-use crate::config;
 use crate::exec::Lines;
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Fleet, Hub};
@@ -23,10 +23,6 @@ use crate::text::clean;
                   status: 0 when all could be read, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// The last lines of each
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     lines: usize,
@@ -34,12 +30,15 @@ pub struct Args {
     /// Go on with what they say from now on, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Prints it.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let prefixes = Prefixes::new(hubs.iter().map(|hub| &hub.name), std::io::stdout().is_terminal());
@@ -94,8 +93,8 @@ async fn read_adopted(
 async fn read(args: &Args, engine: &Engine, hub: &Hub, sandbox: &str, prefix: &str) -> Result<bool, Failure> {
     let (mut lines, mut printed) = (Lines::default(), Ok(()));
     let mut log = std::pin::pin!(engine.log(sandbox, args.lines, args.follow));
-    let mut show = |line: bytes::Bytes| {
-        let line = String::from_utf8_lossy(&line).into_owned();
+    let mut show = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line).into_owned();
         printed = std::mem::replace(&mut printed, Ok(()))
             .and_then(|()| print(&format!("{prefix}{}\n", clean(line.trim_end()))));
     };

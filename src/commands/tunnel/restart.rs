@@ -3,6 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use crate::apply::tunnel::reconnect;
+use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, tell};
 use crate::config;
 use crate::exit::{Exit, Failure};
@@ -24,19 +25,14 @@ const PARALLEL: usize = 8;
                   through its new connection, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs
-    #[arg(value_name = "HUB", required_unless_present = "all")]
-    hubs: Vec<String>,
-
-    /// All hubs of the fleet
-    #[arg(long, conflicts_with = "hubs")]
-    all: bool,
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Does it.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("tunnels", hubs.len());

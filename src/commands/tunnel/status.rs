@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::cli::Format;
 use crate::clock;
+use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, print, print_json, tell_unseen};
-use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::observe::{Sandboxes, look_at_tunnels};
 use crate::observed::{Tunnel, TunnelLook, Unseen};
@@ -24,19 +24,18 @@ use crate::text::or_dash;
                   answers, 1 otherwise."
 )]
 pub struct Args {
-    /// These hubs; all when none is named
-    #[arg(value_name = "HUB")]
-    hubs: Vec<String>,
-
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+
+    #[command(flatten)]
+    hubs: Hubs,
 }
 
 /// Prints it.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
-    let hubs = config::resolve(&fleet, &args.hubs)?;
+    let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let progress = Progress::new("asking hubs", hubs.len());

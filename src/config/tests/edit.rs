@@ -190,6 +190,7 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
             prop::option::of("[a-z]{1,8}(:[a-z0-9]{1,4})?"),
             prop::option::of(awkward()),
             prop::option::of("[a-z0-9][a-z0-9_.-]{0,8}"),
+            prop::collection::vec("[a-z0-9][a-z0-9=_.:-]{0,8}", 0..3),
         ),
     )
         .prop_map(
@@ -198,7 +199,7 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
                 bits,
                 openrc,
                 (ssh_user, ssh_port, ssh_key, project_domain),
-                (image, state, container),
+                (image, state, container, tags),
             )| NewHub {
                 name: self::name(&name),
                 // In 10.0.0.0/8, where every address is a machine's.
@@ -211,6 +212,7 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
                 image,
                 state: state.map(|state| Path::new("/states").join(state)),
                 container,
+                tags,
             },
         )
 }

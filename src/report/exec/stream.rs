@@ -13,6 +13,8 @@ pub struct Streamed {
     prefixes: [Prefixes; 2],
     /// What each hub has begun to print, on each output.
     lines: Vec<[Lines; 2]>,
+    /// What is about to be written.
+    ready: Vec<u8>,
     outcomes: Vec<Outcome>,
 }
 
@@ -23,6 +25,7 @@ impl Streamed {
         Self {
             prefixes: [Prefixes::new(&paper.hubs, out), Prefixes::new(&paper.hubs, err)],
             lines: paper.hubs.iter().map(|_| [Lines::default(), Lines::default()]).collect(),
+            ready: Vec::new(),
             outcomes: Vec::new(),
             paper,
         }
@@ -36,15 +39,16 @@ impl Streamed {
         take: impl FnOnce(&mut Lines, &mut dyn FnMut(&[u8])),
     ) -> io::Result<()> {
         let prefix = self.prefixes[stream as usize].of(&self.paper.hubs[hub]);
-        let mut ready = Vec::new();
+        let ready = &mut self.ready;
+        ready.clear();
         take(&mut self.lines[hub][stream as usize], &mut |line| {
             ready.extend_from_slice(prefix.as_bytes());
             ready.extend_from_slice(line);
             ready.push(b'\n');
         });
         match stream {
-            Stream::Stdout => self.paper.out.write_all(&ready),
-            Stream::Stderr => self.paper.err.write_all(&ready),
+            Stream::Stdout => self.paper.out.write_all(ready),
+            Stream::Stderr => self.paper.err.write_all(ready),
         }
     }
 }
@@ -53,12 +57,12 @@ impl Show for Streamed {
     fn event(&mut self, event: Event) -> io::Result<()> {
         match event {
             Event::Output { hub, stream, bytes } => {
-                self.write(hub, stream, |lines, line| lines.push(&bytes, |ready| line(&ready)))
+                self.write(hub, stream, |lines, line| lines.push(&bytes, line))
             }
             Event::Ended(outcome) => {
                 let hub = outcome.hub;
                 for stream in [Stream::Stdout, Stream::Stderr] {
-                    self.write(hub, stream, |lines, line| lines.finish(|ready| line(&ready)))?;
+                    self.write(hub, stream, |lines, line| lines.finish(line))?;
                 }
                 if let Some(why) = outcome.fate.why() {
                     let prefix = self.prefixes[Stream::Stderr as usize].of(&self.paper.hubs[hub]);

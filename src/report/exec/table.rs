@@ -162,10 +162,10 @@ fn rows(
         }
     };
     spool.each(|piece| {
-        lines.push(piece, |line| take(&line));
+        lines.push(piece, &mut take);
         Ok(())
     })?;
-    lines.finish(|line| take(&line));
+    lines.finish(&mut take);
     result?;
     Ok(is_table)
 }
@@ -180,11 +180,11 @@ fn prefixed(to: &mut impl Write, prefixes: &Prefixes, hub: &HubName, spool: &Spo
         ready.push(b'\n');
     };
     spool.each(|piece| {
-        lines.push(piece, |line| put(&mut ready, &line));
+        lines.push(piece, |line| put(&mut ready, line));
         to.write_all(&ready)?;
         ready.clear();
         Ok(())
     })?;
-    lines.finish(|line| put(&mut ready, &line));
+    lines.finish(|line| put(&mut ready, line));
     to.write_all(&ready)
 }

@@ -1,8 +1,10 @@
-//! The floor that `scripts/bench` measures fleet against: the same requests to the same servers by a bare client, as many
-//! at once as their answers allow, with nothing checked, judged or shown.
+//! The floor that `scripts/bench` and `scripts/bench-exec` measure fleet against: the same requests to the same servers by a
+//! bare client, as many at once as their answers allow, with nothing checked, judged or shown.
 //!
 //! `floor claims|orphans|delete VOLUME-ID...`, with hubs as `NAME=KUBECONFIG=SOCKET` words in `$FLOOR_HUBS` and the openrc
-//! files in `$FLOOR_OPENRCS`.
+//! files in `$FLOOR_OPENRCS`; `floor exec LABEL PARALLEL COMMAND...` for the containers with a label.
+
+mod exec;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -22,7 +24,13 @@ async fn main() -> Result<()> {
         Some("claims") => claims().await,
         Some("orphans") => orphans().await,
         Some("delete") => delete(&args.collect::<Vec<_>>()).await,
-        _ => Err("usage: floor claims | orphans | delete VOLUME-ID...".into()),
+        Some("exec") => {
+            let (label, parallel) = (args.next().ok_or("no label")?, args.next().ok_or("no number")?);
+            exec::exec(&label, parallel.parse()?, &args.collect::<Vec<_>>()).await
+        }
+        _ => {
+            Err("usage: floor claims | orphans | delete VOLUME-ID... | exec LABEL PARALLEL COMMAND...".into())
+        }
     }
 }
 
