@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod brake;
 pub mod choose;
+pub mod copy;
 pub mod diagnose;
 pub mod fold;
 pub mod guard;
