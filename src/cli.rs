@@ -35,6 +35,7 @@ pub enum Command {
     List(commands::list::Args),
     Status(commands::status::Args),
     Exec(commands::exec::Args),
+    Cp(commands::cp::Args),
     Shell(commands::shell::Args),
     Pvc(commands::pvc::Args),
     Kubeconfig(commands::kubeconfig::Args),

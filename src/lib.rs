@@ -10,6 +10,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod confirm;
+pub mod copy;
 pub mod exec;
 pub mod exit;
 pub mod files;

@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, completions, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc, rm,
-    shell, status, trust, tunnel, up,
+    adopt, completions, cp, doctor, down, exec, journal, kubeconfig, list, new, openrc, orphans, proxy, pvc,
+    rm, shell, status, trust, tunnel, up,
 };
 use fleet::exit::{Exit, Failure};
 use fleet::interrupt::Interrupt;
@@ -55,6 +55,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::List(args) => list::run(&args, &context).await,
         Command::Status(args) => status::run(&args, &context).await,
         Command::Exec(args) => exec::run(&args, &context).await,
+        Command::Cp(args) => cp::run(&args, &context).await,
         Command::Shell(args) => shell::run(&args, &context).await,
         Command::Pvc(args) => pvc::run(&args, &context).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, &context),

@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod choose;
 pub mod completions;
 pub mod context;
+pub mod cp;
 pub mod doctor;
 pub mod down;
 pub mod exec;

@@ -2,9 +2,9 @@
 //! a sandbox may put where.
 
 mod guard;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -64,7 +64,8 @@ pub fn word(text: &OsStr) -> Result<Word, String> {
         return Ok(Word::Here(text.into()));
     }
     // A terminal, a shell and the engine take paths in sandboxes as text.
-    let text = text.to_str().ok_or_else(|| format!("{text:?} is no UTF-8, as paths in sandboxes have to be"))?;
+    let text =
+        text.to_str().ok_or_else(|| format!("{text:?} is no UTF-8, as paths in sandboxes have to be"))?;
     let (hubs, path) = text.split_once(':').unwrap_or(("", text));
     if !path.starts_with('/') {
         return Err(format!(
@@ -99,9 +100,15 @@ pub fn course(words: &[OsString]) -> Result<Course, Vec<String>> {
         return Err(vec!["what is copied, and where to, are two words at least".to_owned()]);
     }
     let course = match (here.len(), there.len()) {
-        (_, 0) => return Err(vec!["none of these is in a sandbox: HUB:/PATH, or :/PATH in all chosen hubs".to_owned()]),
+        (_, 0) => {
+            return Err(vec![
+                "none of these is in a sandbox: HUB:/PATH, or :/PATH in all chosen hubs".to_owned(),
+            ]);
+        }
         (0, _) => {
-            return Err(vec!["nothing is copied from sandbox to sandbox; copy it here first, and from here".to_owned()]);
+            return Err(vec![
+                "nothing is copied from sandbox to sandbox; copy it here first, and from here".to_owned(),
+            ]);
         }
         (_, 1) if last_is_there => match there.pop() {
             Some(to) => Course::Out { from: here, to },
@@ -118,7 +125,8 @@ pub fn course(words: &[OsString]) -> Result<Course, Vec<String>> {
         },
         _ => {
             return Err(vec![
-                "what is copied is either all here or all in sandboxes, and the last word is where it goes".to_owned(),
+                "what is copied is either all here or all in sandboxes, and the last word is where it goes"
+                    .to_owned(),
             ]);
         }
     };

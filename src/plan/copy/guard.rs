@@ -19,6 +19,8 @@ pub enum What {
     Again,
     /// The name of the next entry, which is a long one.
     LongName,
+    /// Where the next entry leads, if that is long.
+    LongLink,
     /// More about the next entry.
     About,
     /// About all entries, or what nobody needs.
@@ -39,8 +41,8 @@ pub fn what(kind: u8) -> What {
         b'5' => What::Directory,
         b'6' => What::Left("a pipe"),
         b'L' => What::LongName,
-        // Where a long link leads.
-        b'K' | b'g' => What::Nothing,
+        b'K' => What::LongLink,
+        b'g' => What::Nothing,
         b'x' => What::About,
         _ => What::Refused,
     }

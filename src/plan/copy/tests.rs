@@ -44,7 +44,10 @@ fn the_last_word_is_where_it_goes() {
 #[test]
 fn what_makes_no_sense_says_why_all_at_once() {
     for (words, why) in [
-        (&["a:b", "c:", ""][..], &["\"a:b\": a path in a sandbox begins with '/'", "it has none", "an empty name"][..]),
+        (
+            &["a:b", "c:", ""][..],
+            &["\"a:b\": a path in a sandbox begins with '/'", "it has none", "an empty name"][..],
+        ),
         (&["a", "b"], &["none of these is in a sandbox"]),
         (&["ou:/a", "fsu:/b"], &["nothing is copied from sandbox to sandbox"]),
         (&[":/a"], &["two words at least"]),
@@ -85,7 +88,8 @@ fn names_in_archives_stay_below_their_directory() {
 
 #[test]
 fn only_files_and_directories_come_out_of_an_archive_and_nobody_gets_rights_by_it() {
-    let made: Vec<u8> = (0..=255).filter(|kind| matches!(what(*kind), What::File | What::Directory)).collect();
+    let made: Vec<u8> =
+        (0..=255).filter(|kind| matches!(what(*kind), What::File | What::Directory)).collect();
     assert_eq!(made, *b"\x00057");
     assert!([b'2', b'3', b'4', b'6'].iter().all(|kind| matches!(what(*kind), What::Left(_))));
     for mode in [0o7777, 0o4755, 0o100_644, 0] {

@@ -23,13 +23,18 @@ pub struct Told {
 pub fn told(hub: &HubName, path: &str, status: i64, stderr: &str) -> Told {
     let words = words(stderr);
     if status == CUT {
-        return Told { reason: "not all of it reached the sandbox; nothing was changed there".to_owned(), hint: None };
+        return Told {
+            reason: "not all of it reached the sandbox; nothing was changed there".to_owned(),
+            hint: None,
+        };
     }
     if status == MOUNTED || words.contains("Device or resource busy") {
         return mounted(hub, path, &words);
     }
     let reason = match (words.as_str(), status) {
-        ("", 137) => "the sandbox ended it by force (SIGKILL): it was stopped, or its memory is used up".to_owned(),
+        ("", 137) => {
+            "the sandbox ended it by force (SIGKILL): it was stopped, or its memory is used up".to_owned()
+        }
         ("", status) => format!("it ended in the sandbox with status {status}"),
         (words, _) => words.to_owned(),
     };
@@ -48,7 +53,8 @@ pub fn told(hub: &HubName, path: &str, status: i64, stderr: &str) -> Told {
 
 fn mounted(hub: &HubName, path: &str, words: &str) -> Told {
     let is_openrc = words.contains(paths::OPENRC) || path == paths::OPENRC;
-    let reason = if words.is_empty() { format!("{path} is mounted into the sandbox") } else { words.to_owned() };
+    let reason =
+        if words.is_empty() { format!("{path} is mounted into the sandbox") } else { words.to_owned() };
     let hint = if is_openrc {
         format!("new credentials: fleet openrc set {hub} FILE")
     } else {
@@ -69,7 +75,8 @@ fn words(stderr: &str) -> String {
     lines.dedup();
     let more = lines.len().saturating_sub(3);
     lines.truncate(3);
-    let mut text = lines.iter().map(|line| line.trim().trim_start_matches("fleet: ")).collect::<Vec<_>>().join("; ");
+    let mut text =
+        lines.iter().map(|line| line.trim().trim_start_matches("fleet: ")).collect::<Vec<_>>().join("; ");
     if more > 0 {
         text.push_str("; ...");
     }
