@@ -13,6 +13,8 @@
 mod adopt;
 mod bad_input;
 mod common;
+mod cp;
+mod cp_back;
 mod doctor;
 mod exec;
 mod exec_choose;
