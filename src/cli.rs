@@ -45,6 +45,7 @@ pub enum Command {
     Trust(commands::trust::Args),
     Orphans(commands::orphans::Args),
     Journal(commands::journal::Args),
+    History(commands::history::Args),
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),

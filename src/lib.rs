@@ -14,6 +14,7 @@ pub mod copy;
 pub mod exec;
 pub mod exit;
 pub mod files;
+pub mod history;
 pub mod hub;
 pub mod interrupt;
 pub mod journal;

@@ -118,6 +118,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if args.dry_run {
         return report::dry_run(args.format, &jobs);
     }
+    context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let moved = AtomicU64::new(0);
@@ -132,6 +133,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         .buffered(args.parallel.into())
         .collect::<Vec<_>>();
     let done = waiting.during(copying, &moved).await;
+    for Done { result, .. } in &done {
+        context.history.ended(match result {
+            Ok(_) => "0",
+            Err(Trouble::Interrupted) => "stopped",
+            Err(Trouble::Failed(_)) => "failed",
+        });
+    }
     report::done(args.format, &done)
 }
 

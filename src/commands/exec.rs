@@ -114,6 +114,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         return dry_run(args, &work);
     }
     confirm::ask(args, context, &fleet.exec.guard, &hubs).await?;
+    context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let input = if args.stdin { Some(input::all(context).await?) } else { None };
@@ -151,6 +152,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         both = async { tokio::join!(running, showing) } => both,
         () = given_up => return Err(Failure::interrupted()),
     };
+    outcomes.iter().for_each(|outcome| context.history.fate(&outcome.fate));
     written(shown.map_err(std::io::Error::other).flatten())?;
     Ok(exit_of(&outcomes, hubs.len(), context.interrupt.is_asked()))
 }

@@ -8,6 +8,7 @@ pub mod cp;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod history;
 pub mod journal;
 pub mod kubeconfig;
 pub mod list;

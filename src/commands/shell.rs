@@ -52,6 +52,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             None => failure,
         }
     })?;
+    context.begins(&fleet, [&hub.name]);
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned());
     let mark = run_mark();
     let spec = ExecSpec {

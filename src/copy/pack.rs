@@ -122,7 +122,7 @@ mod tests {
 
     /// What is packed, and whether it was whole.
     fn packed(sources: &Sources) -> (Vec<u8>, io::Result<()>) {
-        let (to, mut from) = mpsc::channel(4);
+        let (to, mut from) = mpsc::channel::<Bytes>(4);
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
             while let Some(piece) = from.blocking_recv() {

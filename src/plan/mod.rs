@@ -7,6 +7,7 @@ pub mod copy;
 pub mod diagnose;
 pub mod fold;
 pub mod guard;
+pub mod mask;
 pub mod openrc;
 pub mod orphans;
 pub mod reconcile;

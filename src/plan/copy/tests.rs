@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 use proptest::prelude::*;
 
 use super::*;
+use crate::sandbox::paths;
 
 fn of(words: &[&str]) -> Result<Course, Vec<String>> {
     course(&words.iter().map(OsString::from).collect::<Vec<_>>())
