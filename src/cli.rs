@@ -49,6 +49,7 @@ pub enum Command {
     Rm(commands::rm::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),
+    Man(commands::man::Args),
 }
 
 /// How a report is written.

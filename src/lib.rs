@@ -8,6 +8,7 @@ pub mod apply;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod complete;
 pub mod config;
 pub mod confirm;
 pub mod copy;

@@ -7,15 +7,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, completions, cp, doctor, down, exec, history, journal, kubeconfig, list, new, openrc, orphans,
-    proxy, pvc, rm, shell, status, trust, tunnel, up,
+    adopt, completions, cp, doctor, down, exec, history, journal, kubeconfig, list, man, new, openrc,
+    orphans, proxy, pvc, rm, shell, status, trust, tunnel, up,
 };
+use fleet::complete;
 use fleet::exit::{Exit, Failure};
 use fleet::history::Record;
 use fleet::interrupt::Interrupt;
 use fleet::report;
 
 fn main() -> Exit {
+    if complete::answer() {
+        return Exit::Done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -79,6 +83,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Rm(args) => rm::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod history;
 pub mod journal;
 pub mod kubeconfig;
 pub mod list;
+pub mod man;
 pub mod new;
 pub mod openrc;
 pub mod orphans;

@@ -13,6 +13,7 @@
 mod adopt;
 mod bad_input;
 mod common;
+mod completions;
 mod cp;
 mod cp_back;
 mod doctor;
@@ -21,6 +22,7 @@ mod exec_choose;
 mod exec_end;
 mod exec_output;
 mod exec_rounds;
+mod history;
 mod interrupt;
 mod kubeconfig;
 mod list;
