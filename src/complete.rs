@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use clap::builder::StyledStr;
+use clap_complete::engine::ValueCompleter as _;
 use clap_complete::env::{EnvCompleter, Shells};
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
 
@@ -82,7 +83,6 @@ fn candidates(kind: Kind, current: &str, known: &Known) -> Vec<CompletionCandida
                 known.hubs.iter().filter(|(name, _)| !current.contains('/') && name.starts_with(current));
             let hubs = hubs.map(|(name, _)| CompletionCandidate::new(format!("{name}:/")));
             let files = clap_complete::PathCompleter::any();
-            use clap_complete::engine::ValueCompleter as _;
             hubs.chain(files.complete(OsStr::new(current))).collect()
         }
         Kind::Hubs => {

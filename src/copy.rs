@@ -20,7 +20,7 @@ use crate::systems::docker::Engine;
 
 pub use place::{Conflicts, Target};
 pub use pull::pull;
-pub use push::{Into, push};
+pub use push::{Destination, push};
 pub use sources::{Source, Sources, look};
 
 /// Names that are told of what was left out; the others are counted.

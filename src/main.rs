@@ -52,7 +52,7 @@ fn open_as_many_as_allowed() {
 async fn run(cli: Cli) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen().map_err(|error| Failure::failed(&error))?;
     let context = Context { config: cli.config, interrupt, history: Record::default() };
-    let result = dispatch(cli.command, &context).await;
+    let result = Box::pin(dispatch(cli.command, &context)).await;
     context.ends(match &result {
         Ok(exit) => *exit,
         Err(failure) => failure.exit,
@@ -69,7 +69,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::List(args) => list::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Exec(args) => exec::run(&args, context).await,
-        Command::Cp(args) => cp::run(&args, context).await,
+        Command::Cp(args) => Box::pin(cp::run(&args, context)).await,
         Command::Shell(args) => shell::run(&args, context).await,
         Command::Pvc(args) => pvc::run(&args, context).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, context),

@@ -15,7 +15,7 @@ use super::choose::Choice;
 use super::context::Context;
 use crate::cli::Format;
 use crate::config;
-use crate::copy::{Copied, Into, Sources, Target, Trouble, Way, look, pull, push};
+use crate::copy::{Copied, Destination, Sources, Target, Trouble, Way, look, pull, push};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::Sandboxes;
@@ -84,7 +84,7 @@ struct Job<'f> {
 #[derive(Clone)]
 enum What {
     /// Into the sandbox.
-    Out(Arc<Sources>, Into),
+    Out(Arc<Sources>, Destination),
     /// Out of it: each with its place here.
     Back(Vec<(String, Target)>),
 }
@@ -105,7 +105,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             let hubs = args.choice.hubs_or_named(&to.hubs, context, &fleet).await?;
             let sources =
                 look(&from, args.recursive).map_err(|problems| bad(problems, "nothing was copied"))?;
-            let what = What::Out(Arc::new(sources), Into::new(&to.path, from.len() > 1));
+            let what = What::Out(Arc::new(sources), Destination::new(&to.path, from.len() > 1));
             let jobs = hubs.iter().map(|hub| Job { hub, what: what.clone() }).collect();
             (hubs, jobs)
         }
@@ -167,11 +167,11 @@ async fn one(
         moved,
     };
     match &job.what {
-        What::Out(sources, to) => push(way, sources, to).await,
+        What::Out(sources, to) => Box::pin(push(way, sources, to)).await,
         What::Back(all) => {
             let mut copied = Copied::default();
             for (path, target) in all {
-                copied.join(pull(way, path, args.recursive, target).await?);
+                copied.join(Box::pin(pull(way, path, args.recursive, target)).await?);
             }
             Ok(copied)
         }

@@ -42,6 +42,8 @@ check() {
         fi
     elif [ -d "$it" ] && [ ! -L "$it" ]; then
         say "$shown is a directory"
+    elif [ -e "$it" ] && [ ! -f "$it" ] && [ ! -L "$it" ]; then
+        say "$shown is a device, or something else that is no file"
     fi
     [ -w "$2" ] || say "nothing can be written into $here/${2#.}: it is read-only, or another's"
     # What is mounted has its own place in this list.

@@ -1,6 +1,6 @@
 //! Out of one sandbox.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
@@ -97,7 +97,7 @@ async fn pull_inner(way: Way<'_>, path: &str, recursive: bool, target: &Target) 
 }
 
 /// A stage beside the place, whose directory is made where there is none yet.
-fn staged(directory: &PathBuf) -> Result<Stage, String> {
+fn staged(directory: &Path) -> Result<Stage, String> {
     std::fs::create_dir_all(directory)
         .map_err(|source| chain(&files::Error::new("make the directory", directory, source)))?;
     Stage::new(directory).map_err(|source| chain(&files::Error::new("write into", directory, source)))

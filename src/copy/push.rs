@@ -26,14 +26,14 @@ const PLACE: &str = include_str!("place.sh");
 
 /// Where it goes in sandboxes.
 #[derive(Debug, Clone)]
-pub struct Into {
+pub struct Destination {
     /// A directory, or what one file or directory is to be called.
     pub path: String,
     /// It has to be a directory.
     pub is_directory: bool,
 }
 
-impl Into {
+impl Destination {
     /// As it was written: a slash at the end says that it is a directory.
     pub fn new(text: &str, several: bool) -> Self {
         let bare = text.trim_end_matches('/');
@@ -43,7 +43,7 @@ impl Into {
 }
 
 /// Copies into a sandbox: all of it, or nothing that anybody could take for it.
-pub async fn push(way: Way<'_>, sources: &Arc<Sources>, to: &Into) -> Result<Copied, Trouble> {
+pub async fn push(way: Way<'_>, sources: &Arc<Sources>, to: &Destination) -> Result<Copied, Trouble> {
     let own = own_name().map_err(Trouble::new)?;
     let mut argv = ["sh", "-c", PLACE, "sh", &own, &to.path].map(str::to_owned).to_vec();
     argv.push(if to.is_directory { "dir" } else { "any" }.to_owned());
@@ -101,7 +101,7 @@ async fn counting<T>(running: impl Future<Output = T>, own: &AtomicU64, all: &At
 }
 
 /// The far end clears up behind itself, unless it is ended by force.
-async fn clear(way: Way<'_>, to: &Into, own: &str) {
+async fn clear(way: Way<'_>, to: &Destination, own: &str) {
     let above = to.path.rsplit_once('/').map_or("", |(above, _)| above);
     let mut argv = ["rm", "-rf", "--"].map(str::to_owned).to_vec();
     argv.extend([format!("{}/{own}", to.path.trim_end_matches('/')), format!("{above}/{own}")]);
@@ -130,7 +130,7 @@ mod tests {
             ("/srv/x", true, "/srv/x", true),
             ("/", false, "/", true),
         ] {
-            let into = Into::new(text, several);
+            let into = Destination::new(text, several);
             assert_eq!((into.path.as_str(), into.is_directory), (path, is_directory), "{text}");
         }
     }

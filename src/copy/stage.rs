@@ -3,7 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// What its name begins with.
@@ -50,7 +50,7 @@ fn sweep(directory: &Path) {
     }
 }
 
-fn is_ours(path: &PathBuf, uid: u32) -> bool {
+fn is_ours(path: &Path, uid: u32) -> bool {
     let named = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
     named
         && std::fs::symlink_metadata(path).is_ok_and(|meta| {

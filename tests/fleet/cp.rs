@@ -170,6 +170,7 @@ fn a_place_that_cannot_be_written_to_is_told_by_its_hub_and_the_others_get_their
     run.says("hub pyaos: nothing can be written into").says("fleet: failed in 2 of 4 hubs: fsu-s23, pyaos");
     assert_eq!(listed(fleet, "pyaos", &there.path), "");
     inside(fleet, "fsu-s23", &format!("rm {0}; mkdir {0}", there.path));
+    fleet.run(&["cp", path, "ou23s:/dev/null"]).exits(1).says("/dev/null is a device");
     // What is mounted by itself.
     let openrc = dir.path().join("openrc.sh");
     let openrc = openrc.to_str().expect("UTF-8");
