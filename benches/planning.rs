@@ -86,7 +86,7 @@ fn volume(volume: content::Volume) -> Volume {
         size_gib: volume.size,
         created_at: Some(volume.created_at),
         attachments: volume.attached_to,
-        metadata: volume.metadata,
+        metadata: volume.metadata.into_iter().collect(),
         bootable: volume.bootable,
     }
 }

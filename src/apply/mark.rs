@@ -1,7 +1,5 @@
 //! Changes what volumes' metadata says of them: the mark of the quarantine, and the wish to keep one.
 
-use std::collections::BTreeMap;
-
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,12 +7,12 @@ use tokio::sync::watch;
 
 use super::delete::{Limits, Trouble, read};
 use crate::exit::Exit;
-use crate::observed::{ProjectKey, Volume};
+use crate::observed::{Metadata, ProjectKey, Volume};
 use crate::plan::orphans::keep::Change;
 use crate::plan::orphans::{Decided, Marking, SINCE, still_to_mark};
 
 /// What changing metadata needs of the world.
-pub trait Metadata: Sync {
+pub trait Annotator: Sync {
     /// A volume, asked for now; `None` where Cinder says 404.
     fn look_up(
         &self,
@@ -27,7 +25,7 @@ pub trait Metadata: Sync {
         &self,
         project: &ProjectKey,
         id: &str,
-        metadata: &BTreeMap<String, String>,
+        metadata: &Metadata,
     ) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Takes a key out of a volume's metadata. One that is not there is no error.
@@ -93,8 +91,8 @@ impl Marked<'_> {
 }
 
 /// Sets and takes off marks, so many side by side. Every volume is read once more right before.
-pub async fn mark<'m, M: Metadata>(
-    world: &M,
+pub async fn mark<'m, A: Annotator>(
+    world: &A,
     marking: &'m Marking,
     now: Timestamp,
     parallel: usize,
@@ -124,8 +122,8 @@ pub async fn mark<'m, M: Metadata>(
     Marked { outcomes, interrupted: *stop.borrow() }
 }
 
-async fn put_one<M: Metadata>(
-    world: &M,
+async fn put_one<A: Annotator>(
+    world: &A,
     decided: &Decided,
     now: Timestamp,
     limits: &Limits,
@@ -135,13 +133,13 @@ async fn put_one<M: Metadata>(
     if let Err(reason) = still_to_mark(decided, &fresh) {
         return Ok(MarkOutcome::Left { reason });
     }
-    let metadata = BTreeMap::from([(SINCE.to_owned(), format!("{now:.0}"))]);
+    let metadata = Metadata::from_iter([(SINCE.to_owned(), format!("{now:.0}"))]);
     read(limits, || world.set(project, id, &metadata)).await?;
     Ok(MarkOutcome::Marked)
 }
 
-async fn take_one<M: Metadata>(
-    world: &M,
+async fn take_one<A: Annotator>(
+    world: &A,
     decided: &Decided,
     why: &str,
     limits: &Limits,
@@ -159,8 +157,8 @@ fn gone() -> MarkOutcome {
 }
 
 /// Changes a volume's metadata: sets first, and then takes away.
-pub async fn change<M: Metadata>(
-    world: &M,
+pub async fn change<A: Annotator>(
+    world: &A,
     project: &ProjectKey,
     id: &str,
     change: &Change,
@@ -178,6 +176,7 @@ pub async fn change<M: Metadata>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
     use super::*;
@@ -209,23 +208,18 @@ mod tests {
             }
         }
 
-        fn metadata(&self, number: u64) -> BTreeMap<String, String> {
+        fn metadata(&self, number: u64) -> Metadata {
             self.all.lock().unwrap()[&volume_id(number)].metadata.clone()
         }
     }
 
-    impl Metadata for Volumes {
+    impl Annotator for Volumes {
         async fn look_up(&self, _: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
             self.ask("look", id)?;
             Ok(self.all.lock().unwrap().get(id).cloned())
         }
 
-        async fn set(
-            &self,
-            _: &ProjectKey,
-            id: &str,
-            more: &BTreeMap<String, String>,
-        ) -> Result<(), Trouble> {
+        async fn set(&self, _: &ProjectKey, id: &str, more: &Metadata) -> Result<(), Trouble> {
             self.ask("set", id)?;
             self.all.lock().unwrap().get_mut(id).unwrap().metadata.extend(more.clone());
             Ok(())
@@ -329,7 +323,7 @@ mod tests {
     fn a_volume_that_is_kept_is_kept_all_the_time_while_that_changes() {
         let world = Volumes::new(&[with_metadata(1, "fleet.keep-until", "2099-01-01")]);
         let wish = Change {
-            set: BTreeMap::from([("fleet.keep".to_owned(), "true".to_owned())]),
+            set: Metadata::from_iter([("fleet.keep".to_owned(), "true".to_owned())]),
             remove: vec!["fleet.keep-until".to_owned()],
         };
         let project = crate::plan::orphans::samples::project("alpha").key;

@@ -1,17 +1,16 @@
 //! The world that deletions happen in: the fleet's own clients.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::delete::{Sent, Trouble, TroubleKind, World};
-use super::mark::Metadata;
+use super::mark::Annotator;
 use crate::clock;
 use crate::confirm::Confirmed;
 use crate::exit::chain;
 use crate::observe::{Clouds, Clusters};
-use crate::observed::{ClusterVolumes, ProjectKey, Snapshot, Unseen, Volume};
+use crate::observed::{ClusterVolumes, Metadata, ProjectKey, Snapshot, Unseen, Volume};
 use crate::systems::openstack::{Cloud, Deletion, Error, Nature};
 
 /// See the module.
@@ -73,17 +72,12 @@ impl World for RealWorld<'_> {
     }
 }
 
-impl Metadata for RealWorld<'_> {
+impl Annotator for RealWorld<'_> {
     async fn look_up(&self, project: &ProjectKey, id: &str) -> Result<Option<Volume>, Trouble> {
         self.volume(project, id).await
     }
 
-    async fn set(
-        &self,
-        project: &ProjectKey,
-        id: &str,
-        metadata: &BTreeMap<String, String>,
-    ) -> Result<(), Trouble> {
+    async fn set(&self, project: &ProjectKey, id: &str, metadata: &Metadata) -> Result<(), Trouble> {
         self.cloud(project)?.set_metadata(id, metadata).await.map_err(|error| trouble(&error))
     }
 

@@ -139,6 +139,7 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observed::Metadata;
     use crate::plan::orphans::plan;
     use crate::plan::orphans::samples::{hub, now, project, pv, rules, view, volume};
 
@@ -226,7 +227,7 @@ mod tests {
             Volume { size_gib: 1, ..volume(1) },
             Volume { created_at: None, ..volume(1) },
             Volume { attachments: vec!["x".to_owned()], ..volume(1) },
-            Volume { metadata: [].into(), ..volume(1) },
+            Volume { metadata: Metadata::new(), ..volume(1) },
             Volume { bootable: true, ..volume(1) },
         ];
         for other in others {

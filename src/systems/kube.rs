@@ -16,6 +16,7 @@ use ::kube::config::AuthInfo;
 use backon::{ExponentialBuilder, Retryable as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::AsyncReadExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,7 +24,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
@@ -46,9 +47,12 @@ mod tests;
 /// large one stay small enough to arrive within a time limit.
 const PAGE: usize = 1000;
 
-/// How many pages may be on their way or be decoded at once, over all clusters: with 300 of them, 90,000 PVs would be in
-/// memory as text otherwise, and that is most of what fleet needs. Clusters that hang are known before lists are asked for.
+/// How many answers may be read and decoded at once, over all clusters: with 300 of them, 90,000 PVs would be in memory as
+/// text otherwise, and that is most of what fleet needs. Waiting for an answer to begin takes no turn.
 static READING: Semaphore = Semaphore::const_new(32);
+
+/// How much of an answer is read before its turn. hyper's own buffer grows to 400 KiB, 300 times.
+const READ_AHEAD: usize = 32 * 1024;
 
 /// How often a page is asked for again where the server is overloaded, being restarted, or ended the connection.
 const RETRIES: usize = 2;
@@ -105,7 +109,7 @@ impl Cluster {
     pub async fn ready(&self) -> Result<(), Error> {
         let what = "/readyz";
         let answer = self.get(what).await.map_err(|source| self.failed(what, source))?;
-        match answer.trim() {
+        match answer.text.trim() {
             "ok" => Ok(()),
             other => Err(self.failed(what, Cause::BadAnswer(format!("{:?} instead of ok", excerpt(other))))),
         }
@@ -156,16 +160,16 @@ impl Cluster {
         let mut course = Course::default();
         let mut from: Option<String> = None;
         loop {
-            let _turn = READING.acquire().await;
             let path = objects::page_path(T::PATH, limit, from.as_deref());
             let ask = || self.get(&path);
-            let text = ask
+            let answer = ask
                 .retry(
                     ExponentialBuilder::default().with_min_delay(RETRY).with_max_times(RETRIES).with_jitter(),
                 )
                 .when(Cause::may_pass)
                 .await?;
-            let page: Page<T> = Page::parse(&text)?;
+            let page: Page<T> = Page::parse(&answer.text)?;
+            drop(answer);
             let next = page.next(from.as_deref())?;
             for item in page.items {
                 let item = item.seen()?;
@@ -178,17 +182,30 @@ impl Cluster {
         }
     }
 
-    /// One request, with its whole answer, within the time limit.
-    async fn get(&self, path: &str) -> Result<String, Cause> {
+    /// One request, with its whole answer. Each of the two, waiting for it and reading it, has the time limit.
+    async fn get(&self, path: &str) -> Result<Answer, Cause> {
         let request = http::Request::get(path)
             .header(http::header::USER_AGENT, concat!("fleet/", env!("CARGO_PKG_VERSION")))
             .body(Vec::new())
             .map_err(|error| Cause::Other(excerpt(&error.to_string())))?;
-        match timeout(self.limit, self.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| self.refused(error.into())),
-            Err(_) => Err(Cause::Hanging(self.limit)),
-        }
+        let begun = self.within(self.client.request_stream(request)).await?;
+        let mut body = begun.map_err(|error| self.refused(error.into()))?;
+        let turn = READING.acquire().await.ok();
+        let mut text = Vec::new();
+        self.within(body.read_to_end(&mut text)).await?.map_err(|error| Cause::reading(&error))?;
+        let text = String::from_utf8(text).map_err(|_| Cause::BadAnswer("it is not text".to_owned()))?;
+        Ok(Answer { text, _turn: turn })
     }
+
+    async fn within<T>(&self, something: impl Future<Output = T>) -> Result<T, Cause> {
+        timeout(self.limit, something).await.map_err(|_| Cause::Hanging(self.limit))
+    }
+}
+
+/// An answer, and the turn to decode it.
+struct Answer {
+    text: String,
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// A client that does what a kubeconfig says, through a socket.
@@ -200,7 +217,9 @@ fn client(access: Access, socket: &Path) -> Result<Client, BadCertificates> {
         .rustls_https_connector_with_connector(Connector { socket: socket.into() })
         .map_err(|error| bad(&error))?;
     let http: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .http1_read_buf_exact_size(READ_AHEAD)
+            .build(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(|error| bad(&error))?)

@@ -21,7 +21,6 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ use serde_json::json;
 
 use crate::clock;
 use crate::confirm::Confirmed;
-use crate::observed::{CredentialKind, Project, ProjectKey, Server, Snapshot, Validity, Volume};
+use crate::observed::{CredentialKind, Metadata, Project, ProjectKey, Server, Snapshot, Validity, Volume};
 use crate::secret::OpenrcEnv;
 
 pub use self::error::{Cause, Error, Nature};
@@ -290,7 +289,7 @@ impl Cloud {
     }
 
     /// Adds to a volume's metadata, or changes what is there; every other key stays as it is.
-    pub async fn set_metadata(&self, id: &str, metadata: &BTreeMap<String, String>) -> Result<(), Error> {
+    pub async fn set_metadata(&self, id: &str, metadata: &Metadata) -> Result<(), Error> {
         let ask = async || {
             safe_id(id)?;
             let pairs = || metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));

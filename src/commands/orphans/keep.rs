@@ -1,7 +1,7 @@
 //! `fleet orphans keep` and `unkeep`: somebody asks that a volume is never deleted, or takes that back.
 
 use crate::apply::delete::{Limits, STALE_AFTER};
-use crate::apply::mark::{Metadata as _, change};
+use crate::apply::mark::{Annotator as _, change};
 use crate::apply::world::RealWorld;
 use crate::clock;
 use crate::commands::context::{Context, tell, tell_unseen};
@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
 use crate::journal;
 use crate::observe::{Clusters, Sandboxes, look_at_projects};
-use crate::observed::{Project, ProjectVolumes, Unseen, Volume};
+use crate::observed::{Metadata, Project, ProjectVolumes, Unseen, Volume};
 use crate::plan::orphans::keep::{Change, Wish, meant, stays, take_back, wishes};
 use crate::text::clean;
 
@@ -73,7 +73,7 @@ pub(super) async fn run(action: &Action, context: &Context) -> Result<Exit, Fail
     // What is wrong with the wish needs no cloud to be told.
     if let Action::Keep(Keep { until, reason, .. }) = action {
         let wish = Wish { until: until.as_deref(), reason: reason.as_deref() };
-        wish.change(&std::collections::BTreeMap::new(), clock::now()).map_err(Failure::usage)?;
+        wish.change(&Metadata::new(), clock::now()).map_err(Failure::usage)?;
     }
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;

@@ -1,10 +1,8 @@
 //! Asking to keep a volume, and taking that back: what becomes of its metadata.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
-use crate::observed::{Project, ProjectVolumes, Volume};
+use crate::observed::{Metadata, Project, ProjectVolumes, Volume};
 
 use super::marks::{self, KEEP, KEEP_REASON, KEEP_UNTIL};
 
@@ -25,15 +23,15 @@ pub struct Wish<'w> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {
     /// Keys with their values.
-    pub set: BTreeMap<String, String>,
+    pub set: Metadata,
     /// Keys.
     pub remove: Vec<String>,
 }
 
 impl Wish<'_> {
     /// What has to be done to a volume with this metadata. The error says what is wrong with the wish.
-    pub fn change(&self, metadata: &BTreeMap<String, String>, now: Timestamp) -> Result<Change, String> {
-        let mut set = BTreeMap::new();
+    pub fn change(&self, metadata: &Metadata, now: Timestamp) -> Result<Change, String> {
+        let mut set = Metadata::new();
         match self.until.map(str::trim) {
             None => set.insert(KEEP.to_owned(), "true".to_owned()),
             Some(until) => match marks::end(until) {
@@ -60,12 +58,12 @@ fn is_reason(key: &str) -> bool {
 }
 
 /// What has to be done so that nobody asks to keep a volume any more.
-pub fn take_back(metadata: &BTreeMap<String, String>) -> Change {
-    Change { set: BTreeMap::new(), remove: marks::keep_keys(metadata) }
+pub fn take_back(metadata: &Metadata) -> Change {
+    Change { set: Metadata::new(), remove: marks::keep_keys(metadata) }
 }
 
 /// What a volume's metadata says of keeping it, in one line; `None` where it says nothing.
-pub fn wishes(metadata: &BTreeMap<String, String>) -> Option<String> {
+pub fn wishes(metadata: &Metadata) -> Option<String> {
     let said = marks::keep_keys(metadata);
     let said = said.iter().map(|key| format!("{}={}", key.trim(), metadata[key].trim()));
     Some(said.collect::<Vec<_>>().join(", ")).filter(|said| !said.is_empty())
@@ -107,11 +105,11 @@ mod tests {
     use crate::plan::orphans::samples::{now, project, rules, view, volume, volume_id, with_metadata};
     use crate::plan::orphans::{Class, plan};
 
-    fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn metadata(pairs: &[(&str, &str)]) -> Metadata {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn applied(change: &Change, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fn applied(change: &Change, before: &Metadata) -> Metadata {
         let mut after = before.clone();
         after.extend(change.set.clone());
         after.retain(|key, _| !change.remove.contains(key));
@@ -119,7 +117,7 @@ mod tests {
     }
 
     /// The class and the reason of a volume with this metadata.
-    fn judged(metadata: &BTreeMap<String, String>) -> (Class, String) {
+    fn judged(metadata: &Metadata) -> (Class, String) {
         let view = view(vec![Volume { metadata: metadata.clone(), ..volume(1) }], vec![vec![]]);
         let verdict = plan(&view, &rules()).volumes()[0].verdict.clone();
         (verdict.class, verdict.reason)
@@ -137,7 +135,7 @@ mod tests {
         ] {
             let after = applied(&Wish { until, reason }.change(&before, now()).unwrap(), &before);
             assert_eq!(judged(&after), (Class::Kept, told.to_owned()));
-            assert_eq!(after["note"], "x");
+            assert_eq!(after.get("note").unwrap(), "x");
             let back = applied(&take_back(&after), &after);
             assert_eq!(back, before);
             assert_eq!(judged(&back).0, Class::Orphan);
@@ -178,7 +176,7 @@ mod tests {
     #[test]
     fn a_wish_that_keeps_nothing_is_refused() {
         let wrong = |until: Option<&str>, reason: Option<&str>| {
-            Wish { until, reason }.change(&BTreeMap::new(), now()).unwrap_err()
+            Wish { until, reason }.change(&Metadata::new(), now()).unwrap_err()
         };
         assert_eq!(wrong(Some("2026-02-27"), None), "2026-02-27 is over already");
         assert_eq!(wrong(Some("June"), None), "\"June\" is not a date; write it like \"2027-06-30\"");

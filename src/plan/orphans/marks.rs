@@ -1,12 +1,13 @@
 //! What a volume's metadata says. It can keep a volume, and it can tell whom it was made for; it is never a reason to
 //! delete anything, because everybody can write it and kubespray writes the same cluster name on every cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
+use crate::observed::Metadata;
 use crate::text::{clean, excerpt};
 
 /// The cluster name that kubespray gives to every cluster, so it names none.
@@ -31,7 +32,7 @@ pub(super) const KEEP_REASON: &str = "fleet.keep-reason";
 const LAST_ZONE: SignedDuration = SignedDuration::from_hours(12);
 
 /// A piece of metadata that asks to keep the volume, with the reason in words.
-pub(super) fn keep(metadata: &BTreeMap<String, String>, now: Timestamp) -> Option<(&str, &str, String)> {
+pub(super) fn keep(metadata: &Metadata, now: Timestamp) -> Option<(&str, &str, String)> {
     metadata.iter().find_map(|(key, value)| {
         let is = |name: &str| key.trim().eq_ignore_ascii_case(name);
         let reason = if is(KEEP) && !is_no(value) {
@@ -47,14 +48,14 @@ pub(super) fn keep(metadata: &BTreeMap<String, String>, now: Timestamp) -> Optio
 }
 
 /// What whoever asked to keep it said about it.
-fn why(metadata: &BTreeMap<String, String>) -> Option<String> {
+fn why(metadata: &Metadata) -> Option<String> {
     let is_why = |key: &str| key.trim().eq_ignore_ascii_case(KEEP_REASON);
     let (_, why) = metadata.iter().find(|(key, _)| is_why(key))?;
     Some(clean(&excerpt(why)).into_owned()).filter(|why| !why.is_empty())
 }
 
 /// Every key that has to do with keeping, as it is written in this metadata.
-pub(super) fn keep_keys(metadata: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn keep_keys(metadata: &Metadata) -> Vec<String> {
     let ours =
         |key: &str| [KEEP, KEEP_UNTIL, KEEP_REASON].iter().any(|name| key.trim().eq_ignore_ascii_case(name));
     metadata.keys().filter(|key| ours(key)).cloned().collect()
@@ -86,7 +87,7 @@ fn end_of(date: Date) -> Option<Timestamp> {
 
 /// A piece of metadata that names a cluster which is none of the fleet's, with that cluster's name.
 pub(super) fn foreign<'v>(
-    metadata: &'v BTreeMap<String, String>,
+    metadata: &'v Metadata,
     hubs: &BTreeSet<&str>,
 ) -> Option<(&'v str, &'v str, &'v str)> {
     all_foreign(metadata, hubs).next()
@@ -94,7 +95,7 @@ pub(super) fn foreign<'v>(
 
 /// Every one of them.
 pub(super) fn all_foreign<'v>(
-    metadata: &'v BTreeMap<String, String>,
+    metadata: &'v Metadata,
     hubs: &BTreeSet<&str>,
 ) -> impl Iterator<Item = (&'v str, &'v str, &'v str)> {
     metadata.iter().filter_map(|(key, value)| {
@@ -105,7 +106,7 @@ pub(super) fn all_foreign<'v>(
 }
 
 /// Every piece of metadata that names a cluster, the fleet's own included.
-pub(super) fn named(metadata: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn named(metadata: &Metadata) -> impl Iterator<Item = (&str, &str)> {
     metadata
         .iter()
         .filter(|(key, value)| cluster_named(key, value).is_some())
@@ -149,7 +150,7 @@ pub struct MadeFor<'v> {
 
 impl<'v> MadeFor<'v> {
     /// Reads what the CSI driver's provisioner and the in-tree plugin leave.
-    pub fn of(metadata: &'v BTreeMap<String, String>) -> Self {
+    pub fn of(metadata: &'v Metadata) -> Self {
         let get = |csi: &str, in_tree: &str| {
             let value = metadata.get(csi).or_else(|| metadata.get(in_tree));
             value.map(String::as_str).filter(|value| !value.is_empty())

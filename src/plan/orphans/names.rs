@@ -308,7 +308,60 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_is_no_part_of_a_name_and_a_name_that_begins_with_a_dot_has_none() {
+        assert_eq!(host("ou23s-1.project.cloud"), "ou23s-1");
+        assert_eq!(host(".hidden.cloud"), ".hidden.cloud");
+        assert_eq!(host("ou23s-1"), "ou23s-1");
+    }
+
+    #[test]
+    fn only_a_cluster_of_nothing_but_common_words_names_nothing() {
+        for name in ["k8s-node-1", "master-1", "node2-3", "control-plane-1", "cluster-1", "k8s2-node-1"] {
+            assert!(read(name).names_nothing, "{name}: {:?}", read(name));
+        }
+        for name in ["ou23s-node-1", "my-k8s-node-1", "science-1", "kubely-1"] {
+            assert!(!read(name).names_nothing, "{name}: {:?}", read(name));
+        }
+    }
+
+    #[test]
+    fn a_hash_has_five_to_ten_of_kubernetes_letters_and_nothing_else() {
+        for hash in ["x2k4v", "7d9c5b8f6d"] {
+            assert!(is_hash(hash), "{hash}");
+        }
+        for word in ["x2k4", "7d9c5b8f6d2", "x2k4a", "apple", "x2k41", ""] {
+            assert!(!is_hash(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_id_after_kube_is_the_clusters_only_where_something_follows_it() {
+        let of = |name: &str| by_kube_id(&words(name));
+        assert_eq!(of("kube-p4q7z-vd6kx"), Some(2));
+        assert_eq!(of("KUBE-p4q7z-vd6kx-6rn2z"), Some(2));
+        for name in
+            ["kube-p4q7z", "kube-p4q7-vd6kx", "kube-p4q7zz-vd6kx", "kuba-p4q7z-vd6kx", "kube-p4q.z-vd6kx"]
+        {
+            assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn magnums_id_is_told_from_a_word() {
+        // Twelve letters and digits, a letter first, a digit somewhere, and a name before it.
+        assert_eq!(by_magnums_id("s-abcd2fghijkl"), Some(("s", "s-abcd2fghijkl")));
+        assert_eq!(by_magnums_id("s-abcd2fghijkl-gpu"), Some(("s", "s-abcd2fghijkl")));
+        for cluster in [
+            "-abcd2fghijkl",
+            "abcd2fghijkl",
+            "s-abcd2fghijk",
+            "s-abcd2fghijklm",
+            "s-2bcdefghijkl",
+            "s-abcd8fghijkl",
+        ] {
+            assert_eq!(by_magnums_id(cluster), None, "{cluster}");
+        }
+
         assert_eq!(read("science-abcd2fghijkl-node-3").without_id, Some("science"));
         let of_a_group = read("my-science-abcd2fghijkl-gpu-worker-6rn2z");
         assert_eq!(of_a_group.without_id, Some("my-science"));

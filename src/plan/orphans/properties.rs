@@ -272,7 +272,7 @@ proptest! {
     #[test]
     fn names_of_any_text_are_read_without_a_panic(name in "\\PC{0,60}", id in "\\PC{0,60}", key in "\\PC{0,30}",
         value in "\\PC{0,30}", handle in "\\PC{0,60}") {
-        let strange = Volume { name, id, metadata: [(key, value)].into(), ..volume(0) };
+        let strange = Volume { name, id, metadata: [(key, value)].into_iter().collect(), ..volume(0) };
         let pv = PersistentVolume { volume_ids: vec![handle], ..pv(5) };
         plan(&view(vec![strange], vec![vec![pv]]), &rules());
     }

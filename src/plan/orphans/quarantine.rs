@@ -2,12 +2,11 @@
 //!
 //! A mark can only ever keep a volume for longer: what is deleted has to be an orphan by the whole rule, marked or not.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observed::{Unseen, Volume};
+use crate::observed::{Metadata, Unseen, Volume};
 
 use super::{Class, Decided, Deletions, Judged, OrphanPlan, changed};
 
@@ -15,7 +14,7 @@ use super::{Class, Decided, Deletions, Judged, OrphanPlan, changed};
 pub const SINCE: &str = "fleet.orphan-since";
 
 /// Since when a volume is marked. A mark that cannot be read, or is of the future, is none.
-fn since(metadata: &BTreeMap<String, String>, now: Timestamp) -> Option<Timestamp> {
+fn since(metadata: &Metadata, now: Timestamp) -> Option<Timestamp> {
     metadata.get(SINCE)?.trim().parse().ok().filter(|since| *since <= now)
 }
 

@@ -1,13 +1,12 @@
 //! Views, volumes and PVs for tests.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hub::{Foreign, HubName, OrphanRules};
 use crate::observed::{
-    CINDER_CSI, Claim, ClaimRef, ClusterVolumes, OldContainer, Outside, PersistentVolume, Project,
+    CINDER_CSI, Claim, ClaimRef, ClusterVolumes, Metadata, OldContainer, Outside, PersistentVolume, Project,
     ProjectKey, ProjectVolumes, Server, Snapshot, Subject, Unseen, Volume, VolumeView,
 };
 
@@ -68,7 +67,7 @@ pub(crate) fn volume(number: u64) -> Volume {
         size_gib: 10,
         created_at: Some(hours_ago(24 * 30)),
         attachments: Vec::new(),
-        metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect(),
         bootable: false,
     }
 }
@@ -142,7 +141,7 @@ pub(crate) fn server(name: &str) -> Server {
         id: format!("id-of-{name}"),
         name: name.to_owned(),
         addresses: Vec::new(),
-        metadata: BTreeMap::new(),
+        metadata: Metadata::new(),
         tags: Vec::new(),
         security_groups: vec!["default".to_owned()],
         key_name: None,
@@ -180,5 +179,5 @@ pub(crate) fn silent(name: &str) -> Unseen {
 fn samples_are_what_they_say() {
     assert_eq!(uuid(1).len(), 36);
     assert_ne!(uuid(1), volume_id(1));
-    let _: BTreeMap<String, String> = volume(1).metadata;
+    let _: Metadata = volume(1).metadata;
 }

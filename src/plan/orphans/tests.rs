@@ -468,7 +468,7 @@ fn nothing_is_called_lost_in_an_incomplete_view() {
 #[test]
 fn whom_a_volume_was_made_for_is_read_from_either_provisioner() {
     let of = |pairs: &[(&str, &str)]| {
-        let metadata: BTreeMap<_, _> =
+        let metadata: crate::observed::Metadata =
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let made_for = MadeFor::of(&metadata);
         (made_for.to_text(), made_for.user.map(str::to_owned), made_for.pv.map(str::to_owned))

@@ -273,8 +273,11 @@ fn managed_by<'v>(container: &'v OldContainer, view: &'v VolumeView) -> Option<(
     }
     let cluster = cluster.as_deref().unwrap_or(name);
     let addresses = &view.outside.addresses;
-    let is_a_hubs = hubs_named(view).contains(cluster)
-        || ip.is_some_and(|ip| addresses.values().any(|hub| same(*hub, ip)));
+    // A hub's name with the address of another machine is another cluster, of this name or under it.
+    let is_a_hubs = match *ip {
+        Some(ip) => addresses.values().any(|hub| same(*hub, ip)),
+        None => hubs_named(view).contains(cluster),
+    };
     (!is_a_hubs).then_some((cluster, Sign::Container { id, name, image, state, ip: *ip }))
 }
 

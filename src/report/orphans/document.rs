@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::apply::delete::{Outcome, Summary};
 use crate::hub::HubName;
-use crate::observed::{Project, Unseen, Volume};
+use crate::observed::{Metadata, Project, Unseen, Volume, as_map};
 use crate::plan::orphans::{
     Class, Deletions, Dropped, Evidence, ForeignCluster, Judged, Lost, MadeFor, OrphanPlan, Total,
 };
@@ -52,7 +52,8 @@ struct VolumeEntry<'a> {
     size_gib: u64,
     created_at: Option<Timestamp>,
     made_for: MadeFor<'a>,
-    metadata: &'a BTreeMap<String, String>,
+    #[serde(serialize_with = "as_map")]
+    metadata: &'a Metadata,
 }
 
 pub(super) fn plan<'a>(plan: &'a OrphanPlan<'a>) -> PlanDocument<'a> {

@@ -142,6 +142,11 @@ impl Error {
 }
 
 impl Cause {
+    /// An answer that began, and broke off.
+    pub(super) fn reading(error: &io::Error) -> Self {
+        transport_cause(error)
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Cause::NoTunnel(_) => Kind::NoTunnel,
@@ -228,7 +233,6 @@ impl From<::kube::Error> for Cause {
         match error {
             Error::Api(status) => Cause::Status { code: status.code, message: excerpt(&status.message) },
             Error::SerdeError(error) => Cause::BadAnswer(excerpt(&error.to_string())),
-            Error::FromUtf8(_) => Cause::BadAnswer("it is not text".to_owned()),
             other => transport_cause(&other),
         }
     }

@@ -315,8 +315,11 @@ fn a_container_of_the_old_scripts_blocks_every_project() {
 fn a_hubs_old_container_blocks_nothing_and_neither_does_one_that_is_for_no_cluster() {
     let none = OldContainer { cluster: None, has_kubeconfig: false, ..old_container("x", "") };
     for (container, blocks) in [
-        (old_container("hub-0", "149.165.9.9"), None),
+        (old_container("hub-0", ""), None),
+        (old_container("hub-0", "149.165.1.1"), None),
         (old_container("old-name", "149.165.1.2"), None),
+        (old_container("hub-0", "149.165.9.9"), Some("hub-0")),
+        (old_container("hub-0", "::ffff:149.165.1.1"), None),
         (OldContainer { name: "quirky_noether".to_owned(), ..none.clone() }, None),
         (OldContainer { name: "mvu-test".to_owned(), ..none.clone() }, Some("mvu-test")),
         (OldContainer { name: "hub-1".to_owned(), ..none.clone() }, None),
@@ -364,6 +367,22 @@ fn a_hub_that_was_taken_out_of_the_fleet_is_answered_for_where_it_had_volumes() 
     view.projects[0].servers.clear();
     view.outside.containers = vec![old_container("gone", "149.165.9.9")];
     assert!(!super::super::plan(&view, &rules).is_blocked());
+}
+
+#[test]
+fn a_cluster_is_unknown_where_it_blocks_and_where_no_project_could_answer_for_it() {
+    let (alpha, beta) = (project("alpha"), project("beta"));
+    let answer = || vec![Answer { project: &beta, reason: "it has none".to_owned() }];
+    for (blocks, answered, unknown) in [
+        (vec![&alpha], answer(), true),
+        (vec![&alpha], vec![], true),
+        (vec![], answer(), false),
+        // Its signs are of no project that was seen.
+        (vec![], vec![], true),
+    ] {
+        let cluster = ForeignCluster { name: "theirs", blocks, answered, signs: vec![] };
+        assert_eq!(cluster.is_unknown(), unknown, "{cluster:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hub::OrphanRules;
-use crate::observed::{ClaimRef, PersistentVolume, ProjectVolumes, Unseen, Volume, VolumeView};
+use crate::observed::{ClaimRef, Metadata, PersistentVolume, ProjectVolumes, Unseen, Volume, VolumeView};
 use crate::plan::orphans::plan;
 use crate::plan::orphans::samples::{
     answered, hours_ago, hub, now, project, pv, rules, silent, snapshot_of, view, volume, with_metadata,
@@ -34,7 +34,7 @@ fn a_view() -> VolumeView {
             Volume { status: "in-use".to_owned(), attachments: vec!["server-1".to_owned()], ..volume(8) },
             Volume { status: "creating".to_owned(), ..volume(10) },
             Volume { created_at: Some(now()), ..volume(11) },
-            Volume { name: String::new(), metadata: [].into(), size_gib: 1200, ..volume(12) },
+            Volume { name: String::new(), metadata: Metadata::new(), size_gib: 1200, ..volume(12) },
         ],
         vec![vec![pv(2), pv(20)], vec![released, pv(9)]],
     );
@@ -166,7 +166,7 @@ fn in_the_words_of(text: &str) -> VolumeView {
             for id in &mut volume.attachments {
                 id.push_str(text);
             }
-            for value in volume.metadata.values_mut() {
+            for (_, value) in &mut volume.metadata {
                 value.push_str(text);
             }
         }

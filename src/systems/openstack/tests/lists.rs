@@ -150,7 +150,7 @@ async fn a_volume_is_read_so_that_doubt_keeps_it() {
     assert_eq!(volume.attachments.len(), 3);
     assert_eq!(volume.attachments[1], "s");
     assert!(volume.bootable && volume.attachments.iter().all(|id| !id.is_empty()));
-    assert_eq!(volume.metadata["n"], "1");
+    assert_eq!(volume.metadata.get("n").unwrap(), "1");
 }
 
 #[tokio::test]

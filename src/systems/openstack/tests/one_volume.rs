@@ -106,7 +106,7 @@ async fn metadata_is_added_and_taken_away_key_by_key() {
     let cloud = stand_in.connect().await.unwrap();
     let id = samples::volume_id(1);
     let metadata = [("fleet.keep", "true"), ("fleet.keep-reason", "a \"thesis\" of Änne")];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
     cloud.set_metadata(&id, &metadata).await.unwrap();
     assert_eq!(bodies.lock().unwrap()[0], json!({ "metadata": metadata }));
     cloud.delete_metadata(&id, "fleet.keep").await.unwrap();

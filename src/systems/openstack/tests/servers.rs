@@ -70,7 +70,7 @@ async fn servers_are_read_page_by_page_and_the_first_page_is_asked_for_without_a
     assert_eq!(servers[0].name, "theirs-k8s-node-1");
     let addresses: Vec<String> = servers[0].addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["10.0.0.7", "149.165.1.2", "2001:db8::1"]);
-    assert_eq!(servers[0].metadata["n"], "1");
+    assert_eq!(servers[0].metadata.get("n").unwrap(), "1");
     assert_eq!(servers[0].tags, ["prod"]);
     assert_eq!(servers[0].security_groups, ["default"]);
     assert_eq!(servers[0].key_name.as_deref(), Some("kubernetes-theirs"));
