@@ -36,6 +36,7 @@ here=$(pwd -P)
 check() {
     it=$2/$3
     shown=$here/${it#./}
+    into=${shown%/*}
     if [ "$1" = d ]; then
         if [ -L "$it" ] || { [ -e "$it" ] && [ ! -d "$it" ]; }; then
             say "$shown is there, and no directory"
@@ -45,13 +46,13 @@ check() {
     elif [ -e "$it" ] && [ ! -f "$it" ] && [ ! -L "$it" ]; then
         say "$shown is a device, or something else that is no file"
     fi
-    [ -w "$2" ] || say "nothing can be written into $here/${2#.}: it is read-only, or another's"
     # What is mounted has its own place in this list.
     if [ "$1" = f ] && [ -e "$it" ]; then
         while read -r _ _ _ _ mounted _; do
             [ "$mounted" != "$shown" ] || say "$shown is mounted into the sandbox" 4
         done </proc/self/mountinfo
     fi
+    [ -w "$2" ] || say "nothing can be written into $into: it is read-only, or another's"
 }
 
 # walk WHAT FROM INTO: checks or moves all that is in a directory. Directories that are there on both sides become one.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::common::world::eventually;
-use crate::common::{standing, using};
+use crate::common::world::{docker, eventually};
+use crate::common::{breaking, standing, using};
 use crate::cp::{There, here, inside};
 
 /// Names in a directory here.
@@ -130,12 +130,13 @@ fn a_tree_comes_without_its_links_and_pipes_which_are_told() {
 /// A tar of a sandbox that somebody has put in the place of the real one.
 #[test]
 fn a_sandbox_that_lies_gets_nothing_out_of_its_directory() {
-    let _using = using();
+    // Nobody else uses this sandbox's tar meanwhile.
+    let _breaking = breaking();
     let fleet = standing();
     let there = There::new(fleet, "back-evil");
     let outer = here(&[("to/.keep", "", 0o600)]);
     let to = outer.path().join("to");
-    // A program called tar that is found first, since the home's bin is.
+    // A program called tar that is found before the real one.
     let evil = |python: &str| {
         let program = format!(
             "#!/usr/bin/python3\nimport io, sys, tarfile\nif '--version' in sys.argv: sys.exit(0)\nout = tarfile.open(fileobj=sys.stdout.buffer, mode='w|', format=tarfile.GNU_FORMAT)\n\
@@ -143,7 +144,8 @@ def add(name, kind=tarfile.REGTYPE, to='', text=b''):\n    one = tarfile.TarInfo
         );
         let program = here(&[("tar", &program, 0o755)]);
         let path = program.path().join("tar");
-        fleet.run(&["cp", path.to_str().expect("UTF-8"), "ou23s:/home/openstack/bin/"]).exits(0);
+        let to = format!("{}:/usr/local/bin/tar", fleet.container("mvu23s"));
+        docker(&["cp", path.to_str().expect("UTF-8"), &to]);
     };
     let attacks = [
         ("add('./', tarfile.DIRTYPE); add('../evil', text=b'x')", "leads out of its directory"),
@@ -160,11 +162,19 @@ def add(name, kind=tarfile.REGTYPE, to='', text=b''):\n    one = tarfile.TarInfo
         ),
         ("sys.stdout.buffer.write(b'x' * 100000)", "no whole archive"),
     ];
-    inside(fleet, "ou23s", &format!("mkdir {}/t", there.path));
+    inside(fleet, "mvu23s", &format!("mkdir {}/t", there.path));
     for (python, why) in attacks {
         evil(python);
-        let run = fleet.run(&["cp", "-r", &format!("ou23s:{}/t", there.path), to.to_str().expect("UTF-8")]);
-        inside(fleet, "ou23s", "rm /home/openstack/bin/tar");
+        let run = fleet.run(&["cp", "-r", &format!("mvu23s:{}/t", there.path), to.to_str().expect("UTF-8")]);
+        docker(&[
+            "exec",
+            "--privileged",
+            "--user",
+            "0",
+            &fleet.container("mvu23s"),
+            "rm",
+            "/usr/local/bin/tar",
+        ]);
         run.exits(1).says(why);
         assert_eq!(names(outer.path()), ["to"]);
         assert_eq!(names(&to), [".keep"]);
