@@ -8,7 +8,7 @@ mod file;
 mod past;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -102,6 +102,8 @@ struct Begun {
     path: PathBuf,
     id: String,
     since: Instant,
+    /// The first line, where there is no directory for it yet.
+    pending: Option<Line>,
     ended: BTreeMap<String, u64>,
 }
 
@@ -131,8 +133,11 @@ impl Record {
             hubs: hubs.into_iter().cloned().collect(),
         };
         let line = Line { id: id.clone(), at, entry: Entry::Begin(begin) };
-        *begun = Some(Begun { path: path.clone(), id, since: Instant::now(), ended: BTreeMap::new() });
-        file::append(&path, &line)
+        // The first hub's directory is made in the course of the command, and goes again with what is in it if that fails.
+        let (now, pending) = if fleet.state_dir.exists() { (Some(line), None) } else { (None, Some(line)) };
+        *begun =
+            Some(Begun { path: path.clone(), id, since: Instant::now(), pending, ended: BTreeMap::new() });
+        now.map_or(Ok(()), |line| file::append(&path, &line))
     }
 
     /// How it ended in a hub.
@@ -157,7 +162,14 @@ impl Record {
     /// It has ended, if it had begun.
     pub fn end(&self, exit: Exit) -> Result<(), String> {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Begun { path, id, since, ended }) = begun else { return Ok(()) };
+        let Some(Begun { path, id, since, pending, ended }) = begun else { return Ok(()) };
+        if let Some(line) = pending {
+            let state_dir = path.parent().and_then(Path::parent);
+            if !state_dir.is_some_and(Path::exists) {
+                return Ok(());
+            }
+            file::append(&path, &line)?;
+        }
         let milliseconds = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let end = End { exit: exit as u8, milliseconds, hubs: ended };
         file::append(&path, &Line { id, at: clock::now(), entry: Entry::End(end) })

@@ -1,5 +1,4 @@
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use super::*;
 use crate::exec::{End as Ended, Stop};
@@ -107,6 +106,22 @@ fn many_who_write_at_once_write_lines() {
     });
     let past = read(&fleet).unwrap();
     assert_eq!((past.ran.len(), past.problems.len()), (400, 0));
+}
+
+#[test]
+fn where_there_are_no_states_yet_it_is_written_down_once_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = a_fleet(&dir.path().join("jhubs"));
+    let in_vain = Record::default();
+    in_vain.begin(&fleet, []).unwrap();
+    in_vain.end(Exit::Failed).unwrap();
+    assert!(!fleet.state_dir.exists());
+    let first = Record::default();
+    first.begin(&fleet, []).unwrap();
+    std::fs::create_dir(&fleet.state_dir).unwrap();
+    first.end(Exit::Done).unwrap();
+    let past = read(&fleet).unwrap();
+    assert!(past.ran.len() == 1 && past.ran[0].begin.is_some() && past.ran[0].end.is_some(), "{past:?}");
 }
 
 #[test]
