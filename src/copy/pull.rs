@@ -39,12 +39,13 @@ async fn pull_inner(way: Way<'_>, path: &str, recursive: bool, target: &Target) 
     let argv = ["sh", "-c", FETCH, "sh", asked, path].map(str::to_owned).to_vec();
     let (send, pieces) = mpsc::channel(WAITING);
     let (tell, told) = oneshot::channel::<()>();
-    let (directory, name) = (target.directory.clone(), target.name.to_string_lossy().into_owned());
+    let (directory, name) = (target.directory.clone(), target.name.clone());
+    let sent = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
         // Dropped when this is over, however it is over.
         let _tell = tell;
         let stage = staged(&directory)?;
-        let unpacked = unpack(Pieces::new(pieces), stage.path(), &name)?;
+        let unpacked = unpack(Pieces::new(pieces), stage.path(), &sent, &name)?;
         Ok::<_, String>((stage, unpacked))
     });
     let mut said = Vec::new();

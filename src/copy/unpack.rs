@@ -1,6 +1,7 @@
 //! Reads what comes out of a sandbox, and trusts nothing of it: see [`crate::plan::copy`].
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -28,12 +29,12 @@ pub struct Unpacked {
     pub copied: Copied,
 }
 
-/// Reads an archive of one file, called `name`, or of one directory, into `stage`, where it is called `name`. Nothing else is in
+/// Reads an archive of one file, called `sent`, or of one directory, into `stage`, where it is called `name`. Nothing else is in
 /// `stage`, and nobody else may write there.
-pub fn unpack(mut from: impl Read, stage: &Path, name: &str) -> Result<Unpacked, String> {
+pub fn unpack(mut from: impl Read, stage: &Path, sent: &str, name: &OsStr) -> Result<Unpacked, String> {
     let root = stage.join(name);
     let mut unpacked = None;
-    read(&mut from, &root, name, &mut unpacked)?;
+    read(&mut from, &root, sent, &mut unpacked)?;
     // What fills the last record up: the sandbox's tar waits until it has been read.
     io::copy(&mut from, &mut io::sink()).map_err(|error| cut(&error))?;
     unpacked.ok_or_else(|| "nothing came out of the sandbox".to_owned())

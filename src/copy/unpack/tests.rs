@@ -34,7 +34,7 @@ fn unpacked(bytes: &[u8]) -> (tempfile::TempDir, Result<Unpacked, String>) {
     let stage = dir.path().join("stage");
     std::fs::create_dir(&stage).unwrap();
     files::replace(&dir.path().join("neighbour"), b"untouched", 0o600).unwrap();
-    let result = unpack(bytes, &stage, "x");
+    let result = unpack(bytes, &stage, "x", "x".as_ref());
     assert_eq!(std::fs::read(dir.path().join("neighbour")).unwrap(), b"untouched");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     (dir, result)
@@ -52,6 +52,10 @@ fn a_file_comes_with_its_mode_and_without_setuid() {
     assert_eq!((result.copied.files, result.copied.bytes), (1, 4));
     let meta = std::fs::symlink_metadata(dir.path().join("stage/x")).unwrap();
     assert_eq!((meta.mode() & 0o7777, meta.mtime()), (0o755, 1));
+    // Under another name here.
+    let other = tempfile::tempdir().unwrap();
+    unpack(&archive(&[(b'0', "./x", "text")])[..], other.path(), "x", "y".as_ref()).unwrap();
+    assert_eq!(std::fs::read(other.path().join("y")).unwrap(), b"text");
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn a_name_without_end_does_not_fill_the_memory() {
     for kind in [b'L', b'K', b'x'] {
         let dir = tempfile::tempdir().unwrap();
         let header = header(kind, b"long", 1 << 40, 0o644);
-        let why = unpack(header.as_bytes().chain(Endless(0)), dir.path(), "x").unwrap_err();
+        let why = unpack(header.as_bytes().chain(Endless(0)), dir.path(), "x", "x".as_ref()).unwrap_err();
         assert!(why.contains("too long"), "{why}");
     }
 }

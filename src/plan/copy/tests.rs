@@ -105,6 +105,7 @@ fn the_far_ends_words_lead_to_what_can_be_done() {
     let hub = HubName::new("ou23s").unwrap();
     let told = |path: &str, status, stderr: &str| told(&hub, path, status, stderr);
     let full = "tar: ./in/a: Wrote only 512 of 10240 bytes\ntar: No space left on device\ntar: Exiting with failure status due to previous errors\n";
+    assert!(told("/srv", 2, "tar: in/a: Wrote only 512 of 10240 bytes").hint.unwrap().contains("make room"));
     let full = told("/srv", 1, full);
     assert!(full.reason.contains("No space left") && !full.reason.contains("Exiting"), "{full:?}");
     assert!(full.hint.unwrap().contains("make room"));

@@ -39,7 +39,7 @@ pub fn told(hub: &HubName, path: &str, status: i64, stderr: &str) -> Told {
         (words, _) => words.to_owned(),
     };
     let has = |text: &str| reason.contains(text);
-    let hint = if has("No space left on device") || has("Disk quota exceeded") {
+    let hint = if has("No space left on device") || has("Wrote only") || has("Disk quota exceeded") {
         Some("nothing was changed there; make room in the sandbox, or on the disk that it is mounted from")
     } else if has("Read-only file system") {
         Some("nothing was changed there; that place is mounted read-only into the sandbox")
