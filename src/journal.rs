@@ -19,10 +19,11 @@ use crate::hub::Fleet;
 
 pub use self::entry::{Begin, DeletingEntry, End, Entry, Line, OverEntry, PlannedVolume, Who};
 pub use self::history::{Fate, History, Problem, RunHistory, VolumeHistory};
+pub(crate) use self::writer::who;
 pub use self::writer::{Journal, RunRecord, is_under_way};
 
 /// What fleet keeps beside the hubs' own directories.
-const DIRECTORY: &str = "_fleet";
+pub(crate) const DIRECTORY: &str = "_fleet";
 
 /// The journal's name in it.
 const FILE: &str = "journal.jsonl";

@@ -7,14 +7,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use fleet::cli::{Cli, Command};
 use fleet::commands::context::{Context, tell};
 use fleet::commands::{
-    adopt, caretaker, completions, doctor, down, exec, journal, kubeconfig, list, man, new, openrc, orphans,
-    proxy, pvc, rm, shell, status, trust, tunnel, up,
+    adopt, caretaker, completions, cp, doctor, down, exec, history, journal, kubeconfig, list, man, new,
+    openrc, orphans, proxy, pvc, rm, shell, status, trust, tunnel, up,
 };
+use fleet::complete;
 use fleet::exit::{Exit, Failure};
+use fleet::history::Record;
 use fleet::interrupt::Interrupt;
 use fleet::report;
 
 fn main() -> Exit {
+    if complete::answer() {
+        return Exit::Done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -50,26 +55,37 @@ fn open_as_many_as_allowed() {
 
 async fn run(cli: Cli) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen().map_err(|error| Failure::failed(&error))?;
-    let context = Context { config: cli.config, interrupt };
-    match cli.command {
-        Command::New(args) => new::run(&args, &context).await,
-        Command::Adopt(args) => Box::pin(adopt::run(&args, &context)).await,
-        Command::Up(args) => up::run(&args, &context).await,
-        Command::Down(args) => down::run(&args, &context).await,
-        Command::List(args) => list::run(&args, &context).await,
-        Command::Status(args) => status::run(&args, &context).await,
-        Command::Exec(args) => exec::run(&args, &context).await,
-        Command::Shell(args) => shell::run(&args, &context).await,
-        Command::Pvc(args) => pvc::run(&args, &context).await,
-        Command::Kubeconfig(args) => kubeconfig::run(&args, &context).await,
-        Command::Proxy(args) => proxy::run(&args, &context).await,
-        Command::Openrc(args) => openrc::run(&args, &context).await,
-        Command::Tunnel(args) => tunnel::run(&args, &context).await,
-        Command::Trust(args) => Box::pin(trust::run(&args, &context)).await,
-        Command::Orphans(args) => orphans::run(&args, &context).await,
-        Command::Journal(args) => journal::run(&args, &context),
-        Command::Rm(args) => rm::run(&args, &context).await,
-        Command::Doctor(args) => doctor::run(&args, &context).await,
+    let context = Context { config: cli.config, interrupt, history: Record::default() };
+    let result = Box::pin(dispatch(cli.command, &context)).await;
+    context.ends(match &result {
+        Ok(exit) => *exit,
+        Err(failure) => failure.exit,
+    });
+    result
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::New(args) => new::run(&args, context).await,
+        Command::Adopt(args) => Box::pin(adopt::run(&args, context)).await,
+        Command::Up(args) => up::run(&args, context).await,
+        Command::Down(args) => down::run(&args, context).await,
+        Command::List(args) => list::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
+        Command::Exec(args) => exec::run(&args, context).await,
+        Command::Cp(args) => Box::pin(cp::run(&args, context)).await,
+        Command::Shell(args) => shell::run(&args, context).await,
+        Command::Pvc(args) => pvc::run(&args, context).await,
+        Command::Kubeconfig(args) => kubeconfig::run(&args, context).await,
+        Command::Proxy(args) => proxy::run(&args, context).await,
+        Command::Openrc(args) => openrc::run(&args, context).await,
+        Command::Tunnel(args) => tunnel::run(&args, context).await,
+        Command::Trust(args) => Box::pin(trust::run(&args, context)).await,
+        Command::Orphans(args) => orphans::run(&args, context).await,
+        Command::Journal(args) => journal::run(&args, context),
+        Command::History(args) => history::run(&args, context),
+        Command::Rm(args) => rm::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Caretaker => caretaker::run(),

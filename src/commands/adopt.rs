@@ -75,9 +75,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             hint: Some("leave them out, or add their hubs with `fleet new`".to_owned()),
         });
     }
+    let adoptions = || {
+        readings.iter().filter_map(|reading| match reading {
+            Reading::Adopt(adoption) => Some(adoption),
+            _ => None,
+        })
+    };
+    if adoptions().next().is_some() {
+        context.begins(&fleet, adoptions().map(|adoption| &adoption.hub));
+    }
     let mut all_well = !cannot;
-    for reading in &readings {
-        let Reading::Adopt(adoption) = reading else { continue };
+    for adoption in adoptions() {
         match Box::pin(one(args, context, &engine, &path, adoption)).await {
             Ok(()) => {}
             Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),

@@ -56,6 +56,24 @@ impl Choice {
         chosen(&self.asked(), context, fleet).await
     }
 
+    /// The same where a word of the command may name hubs instead; empty, it does not.
+    pub(super) async fn hubs_or_named<'f>(
+        &self,
+        named: &str,
+        context: &Context,
+        fleet: &'f Fleet,
+    ) -> Result<Vec<&'f Hub>, Failure> {
+        let asked = self.asked();
+        if named.is_empty() {
+            return chosen(&asked, context, fleet).await;
+        }
+        if !asked.is_nothing() {
+            return Err(Failure::usage(format!("hubs are named by {named:?} and by options too"))
+                .hint("either HUB:/PATH, or :/PATH with --all, --hub, --tag or --project"));
+        }
+        chosen(&Asked { hubs: vec![named.to_owned()], ..asked }, context, fleet).await
+    }
+
     /// The same for a command that changes nothing: where no hubs are asked for, all of them.
     pub(super) async fn hubs_or_all<'f>(
         &self,

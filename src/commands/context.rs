@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::config;
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::Fleet;
+use crate::history::Record;
+use crate::hub::{Fleet, HubName};
 use crate::interrupt::Interrupt;
 use crate::observed::Unseen;
 use crate::systems::docker::{self, Engine};
@@ -19,6 +20,8 @@ pub struct Context {
     pub config: Option<PathBuf>,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// What is written down of this command, if it changes or runs something.
+    pub history: Record,
 }
 
 impl Context {
@@ -38,13 +41,25 @@ impl Context {
         })
     }
 
+    /// From here on something is changed or run in these hubs: it is written down. That it cannot be stops nothing.
+    pub fn begins<'h>(&self, fleet: &Fleet, hubs: impl IntoIterator<Item = &'h HubName>) {
+        if let Err(why) = self.history.begin(fleet, hubs) {
+            tell(&format!("warning: this is missing in the history: {why}\n"));
+        }
+    }
+
+    /// The command has ended. What began is written down with its end.
+    pub fn ends(&self, exit: Exit) {
+        if let Err(why) = self.history.end(exit) {
+            tell(&format!("warning: the end of this is missing in the history: {why}\n"));
+        }
+    }
+
     /// What something comes to, unless the user stops fleet before.
     pub async fn unless_interrupted<T>(&self, something: impl Future<Output = T>) -> Result<T, Failure> {
         self.interrupt.or(something).await.ok_or_else(Failure::interrupted)
     }
 }
-
-impl Context {}
 
 /// An engine that is not there is a matter of configuration: nothing was tried yet.
 fn no_engine(error: &docker::Error) -> Failure {

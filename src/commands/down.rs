@@ -29,6 +29,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let engine = context.engine(&fleet).await?;
     let _alone: Vec<_> =
         hubs.iter().map(|hub| config::lock_hub(&fleet, &hub.name)).collect::<Result<_, _>>()?;
+    context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let stopping = join_all(hubs.iter().map(async |hub| {
         let sandbox = sandboxes.of(&hub.name).filter(|sandbox| sandbox.state != SandboxState::Exited);

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::caretaker;
 use super::choose::Choice;
-use super::context::{Context, print, print_json, tell, written};
+use super::context::{Context, print, print_json, written};
 use crate::config;
-use crate::exec::{Caretaker, Event, Fate, Job, Outcome, Stop, across, exit_of};
+use crate::exec::{Event, Fate, Job, Outcome, Stop, across, exit_of};
 use crate::exit::{Exit, Failure};
 use crate::hub::Hub;
 use crate::observe::Sandboxes;
@@ -142,6 +143,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let guard = guard(&fleet.exec.guard, &words, script.as_ref());
     confirm::ask(args, context, guard, &hubs).await?;
+    context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let to_run = |words: Vec<String>| match &script {
         Some(script) => script.argv(&words, args.stdin),
         None => words,
@@ -150,7 +152,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], to_run(words))).collect();
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-    let caretaker = caretaker();
+    let caretaker = caretaker::start();
     let first = script.as_ref().map(|script| &script.text[..]);
     let input = input::all(context, first, args.stdin).await?;
     let job = Job {
@@ -188,20 +190,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         both = async { tokio::join!(running, showing) } => both,
         () = given_up => return Err(Failure::interrupted()),
     };
-    if let Some(error) = caretaker.as_ref().and_then(Caretaker::trouble) {
-        without_caretaker(&error);
+    caretaker::tell_trouble(caretaker.as_ref());
+    for outcome in &outcomes {
+        context.history.fate(&outcome.fate);
     }
     written(shown.map_err(std::io::Error::other).flatten())?;
     Ok(exit_of(&outcomes, hubs.len(), context.interrupt.is_asked()))
-}
-
-/// Who ends the command where fleet is killed.
-fn caretaker() -> Option<Caretaker> {
-    Caretaker::start().inspect_err(without_caretaker).ok()
-}
-
-fn without_caretaker(error: &std::io::Error) {
-    tell(&format!("warning: were fleet killed, nobody would end the command in the sandboxes: {error}\n"));
 }
 
 /// A hub with its place among the chosen ones, and the words of its command.

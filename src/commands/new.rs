@@ -112,6 +112,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             hub.image
         )));
     }
+    context.begins(&fleet, [&hub.name]);
     let progress = Progress::new("checking", 0);
     let creation = Creation {
         engine: &engine,

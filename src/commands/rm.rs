@@ -58,6 +58,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    context.begins(&fleet, [&hub.name]);
     let used = context.unless_interrupted(used_volumes(&fleet, &sandboxes, hub)).await?;
     let used = match used {
         Ok(used) => Some(used),

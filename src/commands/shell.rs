@@ -47,7 +47,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let ids = running(&fleet, &hubs, &sandboxes)?;
     match (hubs.as_slice(), ids.as_slice()) {
-        ([_], [id]) => one(context, &engine, id).await,
+        ([hub], [id]) => {
+            context.begins(&fleet, [&hub.name]);
+            one(context, &engine, id).await
+        }
         _ => side_by_side(&fleet, &hubs).await,
     }
 }

@@ -85,6 +85,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                 false
             }
         };
+    if !is_pinned || args.kubeconfig || running.is_some() {
+        context.begins(&fleet, [&hub.name]);
+    }
     if is_pinned {
         tell(&format!("{}: the master at {} shows the key that is pinned: {shown}\n", hub.name, hub.ip));
     } else {

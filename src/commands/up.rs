@@ -66,6 +66,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         hubs.iter().map(|hub| config::lock_hub(&fleet, &hub.name)).collect::<Result<_, _>>()?
     };
+    if !args.dry_run {
+        context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
+    }
     if args.pull {
         pull(context, &engine, &hubs).await?;
     }

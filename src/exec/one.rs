@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::caretaker::{Caretaker, Watched};
@@ -79,7 +80,7 @@ pub fn run_mark() -> String {
 }
 
 /// What a command has to read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Input<'a> {
     /// Its standard input is closed.
     None,
@@ -87,6 +88,8 @@ pub enum Input<'a> {
     Bytes(&'a [u8]),
     /// All of a file, which others may read at the same time.
     File(&'a File),
+    /// What comes, until nobody is left who could send any.
+    Pieces(mpsc::Receiver<Bytes>),
 }
 
 /// Where a command runs, for how long, and who may stop it.
@@ -118,7 +121,7 @@ pub async fn run(
 }
 
 /// The same with nothing sourced.
-async fn run_bare(
+pub async fn run_bare(
     place: Place<'_>,
     argv: Vec<String>,
     input: Input<'_>,
@@ -234,6 +237,7 @@ async fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>, input: Input<'_>) -> Pin<
         Input::None => return to,
         Input::Bytes(bytes) => to.write_all(bytes).await,
         Input::File(file) => feed_file(&mut to, file).await,
+        Input::Pieces(pieces) => feed_pieces(&mut to, pieces).await,
     };
     if fed.is_ok() {
         let _ = to.shutdown().await;
@@ -253,6 +257,16 @@ async fn feed_file(to: &mut Pin<Box<dyn AsyncWrite + Send>>, file: &File) -> std
         to.write_all(&buffer[..read]).await?;
         at += read as u64;
     }
+}
+
+async fn feed_pieces(
+    to: &mut Pin<Box<dyn AsyncWrite + Send>>,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> std::io::Result<()> {
+    while let Some(piece) = pieces.recv().await {
+        to.write_all(&piece).await?;
+    }
+    Ok(())
 }
 
 async fn follow(

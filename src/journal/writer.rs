@@ -271,7 +271,7 @@ fn new_id(at: Timestamp, process: u32) -> String {
 }
 
 /// Who runs this process.
-fn who() -> Who {
+pub(crate) fn who() -> Who {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let uid = rustix::process::getuid().as_raw();
     // Without sudo's own word, everything was done by root.

@@ -3,10 +3,12 @@
 pub mod adopt;
 pub mod brake;
 pub mod choose;
+pub mod copy;
 pub mod diagnose;
 pub mod each;
 pub mod fold;
 pub mod guard;
+pub mod mask;
 pub mod openrc;
 pub mod orphans;
 pub mod reconcile;

@@ -15,4 +15,4 @@ pub use failure::failure;
 pub use prefix::Prefixes;
 pub use progress::Progress;
 pub use table::Table;
-pub use units::{age, duration, gib};
+pub use units::{age, bytes, duration, gib};

@@ -32,6 +32,19 @@ pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
     }
 }
 
+/// Bytes in the unit in which they are a number of up to four digits, rounded down: `312 B`, `4.5 KiB`, `1023 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let (mut unit, mut size) = ("B", 1);
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if bytes / size < 1024 {
+            break;
+        }
+        (unit, size) = (larger, size * 1024);
+    }
+    let (whole, tenths) = (bytes / size, bytes % size * 10 / size);
+    if tenths > 0 && whole < 10 { format!("{whole}.{tenths} {unit}") } else { format!("{whole} {unit}") }
+}
+
 /// Bytes in GiB: whole numbers as such, others with one decimal.
 pub fn gib(bytes: u64) -> String {
     const GIB: u64 = 1 << 30;
@@ -45,6 +58,12 @@ pub fn gib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_told_in_a_unit_of_their_size() {
+        let told = [0, 1023, 1024, 4608, 10 << 20, (1 << 30) - 1, 3 << 40].map(bytes);
+        assert_eq!(told, ["0 B", "1023 B", "1 KiB", "4.5 KiB", "10 MiB", "1023 MiB", "3 TiB"]);
+    }
 
     #[test]
     fn durations_are_written_in_the_largest_unit_that_loses_nothing() {

@@ -67,6 +67,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let mut looks = context.unless_interrupted(looking).await?;
     drop(progress);
     if args.fix {
+        context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
         let mending = Mending { context, engine: &engine, fleet: &fleet, sandboxes: &sandboxes };
         for (look, users) in looks.iter_mut().zip(&files) {
             if !Box::pin(mending.mend(look, users)).await? {

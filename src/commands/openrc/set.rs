@@ -126,6 +126,7 @@ async fn change(
             "nothing was changed; if that is meant: --move-project (the volumes that its cluster uses stay in the old project)",
         ));
     }
+    context.begins(fleet, all.iter().map(|(hub, _)| &hub.name));
     let replaced = Box::pin(replace_all(place, &targets, script, &login)).await?;
     let mut exit = Exit::Done;
     for (look, replaced) in looks.iter().zip(&replaced) {

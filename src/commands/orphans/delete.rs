@@ -61,6 +61,7 @@ pub(super) async fn run(
             hint: Some("run it again".to_owned()),
         });
     }
+    context.begins(fleet, []);
     let (journal, resumed) = match resumed {
         Some(resumed) => {
             let Resumed { journal, runs, .. } = resumed;

@@ -81,6 +81,7 @@ pub(super) async fn run(action: &Action, context: &Context) -> Result<Exit, Fail
     let (clouds, projects, unseen) = context.unless_interrupted(looking).await?;
     let (project, volume) = find(&projects, &unseen, action.volume())?;
     let change_to = action.change(volume)?;
+    context.begins(&fleet, []);
     let clusters = Clusters::default();
     let world = RealWorld::new(&clusters, &clouds);
     change(&world, &project.key, &volume.id, &change_to, &Limits::default())

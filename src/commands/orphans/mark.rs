@@ -20,6 +20,7 @@ pub(super) async fn run(
     marking: &Marking,
     world: &RealWorld<'_>,
 ) -> Result<Exit, Failure> {
+    context.begins(fleet, []);
     let progress = Progress::new("marking orphans", 0);
     let stop = context.interrupt.receiver();
     let marked = mark(world, marking, clock::now(), fleet.orphans.parallel, &Limits::default(), stop).await;

@@ -35,6 +35,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let hubs = args.hubs.chosen(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let progress = Progress::new("tunnels", hubs.len());
     let all = stream::iter(hubs)
         .map(async |hub| {

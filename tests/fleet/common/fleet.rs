@@ -332,6 +332,10 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<String>) {
         let path = entry.path();
         let meta = std::fs::symlink_metadata(&path).expect("it is there");
         let name = path.strip_prefix(root).expect("it is below").display().to_string();
+        // Every command writes down that it was run, also one that leaves nothing else behind.
+        if name.starts_with("jhubs/_fleet/history") {
+            continue;
+        }
         let content = if meta.is_file() {
             // A hash, so that a failing comparison prints no secrets.
             let mut hasher = DefaultHasher::new();
@@ -340,10 +344,16 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<String>) {
         } else {
             String::new()
         };
-        found.push(format!("{name} {:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()));
+        let before = found.len();
         if meta.is_dir() {
             walk(root, &path, found);
         }
+        // The directories that are there for that alone.
+        let has_history = root.join("jhubs/_fleet/history.jsonl").exists();
+        if has_history && found.len() == before && ["jhubs", "jhubs/_fleet"].contains(&name.as_str()) {
+            continue;
+        }
+        found.push(format!("{name} {:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()));
     }
 }
 
