@@ -24,6 +24,9 @@ pub const ADOPTED_SOCKET: &str = ".fleet-api.sock";
 /// The name of the file beside it with the host key that such a tunnel goes by.
 pub const ADOPTED_KNOWN_HOSTS: &str = ".fleet-known_hosts";
 
+/// The name of the file beside it with the jump host's key.
+pub const ADOPTED_JUMP_KNOWN_HOSTS: &str = ".fleet-known_hosts_jump";
+
 /// What follows the name of a sandbox that was put aside. No hub has a name with a dot in it.
 pub const ASIDE: &str = ".before";
 
@@ -104,7 +107,43 @@ pub struct SshTarget {
     pub user: String,
     /// The port of its sshd.
     pub port: u16,
-    /// The private key, on this machine. Mounted read-only into the sandbox.
+    /// The private key, on this machine. Mounted read-only into the sandbox. With an agent it may have a passphrase, or be the public
+    /// half.
+    pub key: PathBuf,
+    /// The host that all connections to the master go by.
+    pub jump: Option<JumpHost>,
+    /// The socket of an SSH agent on this machine. Its directory is mounted into the sandbox.
+    pub agent: Option<PathBuf>,
+}
+
+/// Where a jump host's sshd is, and the account there. Shown as it is written in `fleet.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JumpAddress {
+    /// The account.
+    pub user: String,
+    /// An address or a name, as OpenSSH looks it up in `known_hosts`: in lowercase, without brackets.
+    pub host: String,
+    /// The port of its sshd.
+    pub port: u16,
+}
+
+impl fmt::Display for JumpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, host, port } = self;
+        if host.contains(':') {
+            write!(f, "{user}@[{host}]:{port}")
+        } else {
+            write!(f, "{user}@{host}:{port}")
+        }
+    }
+}
+
+/// A host that a master is reached by way of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JumpHost {
+    /// Where it is.
+    pub at: JumpAddress,
+    /// The private key for it, on this machine.
     pub key: PathBuf,
 }
 
@@ -158,9 +197,19 @@ impl Hub {
         self.state.join("kube").join(ADOPTED_KNOWN_HOSTS)
     }
 
+    /// The same for the jump host's key.
+    pub fn adopted_jump_known_hosts(&self) -> PathBuf {
+        self.state.join("kube").join(ADOPTED_JUMP_KNOWN_HOSTS)
+    }
+
     /// The master's pinned host key, as OpenSSH's `known_hosts` has it.
     pub fn known_hosts(&self) -> PathBuf {
         self.tunnel_dir().join("known_hosts")
+    }
+
+    /// The jump host's pinned host key. In a file of its own: none of the two hosts may show the other's key.
+    pub fn jump_known_hosts(&self) -> PathBuf {
+        self.tunnel_dir().join("known_hosts_jump")
     }
 }
 
@@ -263,6 +312,12 @@ pub struct HubDefaults {
     pub ssh_port: u16,
     /// The private key, absolute.
     pub ssh_key: Option<PathBuf>,
+    /// The host that masters are reached by way of.
+    pub ssh_jump: Option<JumpAddress>,
+    /// The private key for it, absolute.
+    pub ssh_jump_key: Option<PathBuf>,
+    /// The socket of an SSH agent, absolute.
+    pub ssh_agent: Option<PathBuf>,
     /// The project's DNS domain.
     pub project_domain: Option<String>,
     /// The sandbox's image.

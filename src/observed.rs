@@ -422,6 +422,12 @@ pub struct TunnelLook {
     pub master: String,
     /// The fingerprint of the host key that is pinned for that address.
     pub host_key: Option<String>,
+    /// The jump host that it goes by way of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jump: Option<String>,
+    /// The fingerprint of the host key that is pinned for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jump_host_key: Option<String>,
     /// How far requests get; `None` where that could not be tried.
     pub tunnel: Option<Tunnel>,
     /// Since when it is connected.

@@ -28,9 +28,10 @@ need_packages() {
 }
 
 # A C compiler, and OpenSSL's headers for libssh2; curl and jq for the demo and the tests; procps, because the engine's
-# `docker top` runs ps on this machine. (`script`, for terminals in tests, is in bsdutils, which every Debian has.)
+# `docker top` runs ps on this machine; iproute2 for the network of a second engine in a test. (`script`, for terminals in
+# tests, is in bsdutils, which every Debian has.)
 need_build_tools() {
-    need_packages build-essential ca-certificates curl jq libssl-dev openssh-client pkg-config procps
+    need_packages build-essential ca-certificates curl iproute2 jq libssl-dev openssh-client pkg-config procps
 }
 
 # A registry of images, for the tests of `fleet up --pull`. Only its program: as a package it would start a service.

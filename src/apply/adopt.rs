@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use super::create::{
-    Creation, Event, Step, check_kubeconfig, create, declare, shown_key, try_credentials, wait_for_tunnel,
+    Creation, Event, Step, check_kubeconfig, create, declare, look_at_keys, try_credentials, wait_for_tunnel,
 };
+use super::host_keys::{Demanded, files_of};
 use super::tunnel::{end, start_anew};
 use crate::config::NewHub;
 use crate::exit::{Exit, Failure, chain};
@@ -49,7 +50,7 @@ pub async fn as_it_is(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Re
         let (_never, interrupt) = Interrupt::manual();
         // One that does not end goes by a key that is not there any more.
         let _ = end(taking.engine, taking.fleet, &taking.adoption.id, &interrupt).await;
-        made.push(taking.hub.adopted_known_hosts());
+        made.extend([taking.hub.adopted_known_hosts(), taking.hub.adopted_jump_known_hosts()]);
     }
     if started && let Err(error) = taking.engine.stop(&taking.adoption.id).await {
         failure.problems.push(format!(
@@ -72,16 +73,14 @@ async fn adopt_steps(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let Taking { engine, fleet, hub, new, adoption, interrupt } = taking;
-    tell(Event::Begin(Step::HostKey));
-    let key = shown_key(fleet, hub, None).await?;
-    tell(Event::HostKey(&key));
+    let keys = look_at_keys(fleet, hub, Demanded::default(), tell).await?;
     check_kubeconfig(&hub.kubeconfig())?;
 
     *at = Step::State;
     let failed = |error: &files::Error| Failure::failed(error);
     let owner =
         Owner::of(&hub.state).map_err(|source| failed(&files::Error::new("look at", &hub.state, source)))?;
-    let (dir, pins) = (hub.tunnel_dir(), hub.known_hosts());
+    let dir = hub.tunnel_dir();
     let give = |path: &PathBuf| {
         std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
             .map_err(|source| failed(&files::Error::new("give to its owner", path, source)))
@@ -91,11 +90,12 @@ async fn adopt_steps(
         made.push(dir.clone());
         give(&dir)?;
     }
-    if !pins.exists() {
-        let line = format!("{}\n", key.known_hosts_line(hub.ip, hub.ssh.port));
-        files::create(&pins, line.as_bytes(), 0o600).map_err(|error| failed(&error))?;
-        made.push(pins.clone());
-        give(&pins)?;
+    for (pins, text) in files_of(hub, &keys) {
+        if !pins.exists() {
+            files::create(&pins, text.as_bytes(), 0o600).map_err(|error| failed(&error))?;
+            made.push(pins.clone());
+            give(&pins)?;
+        }
     }
 
     *at = Step::Tunnel;
@@ -146,7 +146,15 @@ pub async fn recreate(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Re
     if adoption.running {
         engine.stop(&adoption.id).await?;
     }
-    let creation = Creation { engine, fleet, hub, host_key: None, replaces: None, interrupt };
+    let creation = Creation {
+        engine,
+        fleet,
+        hub,
+        host_keys: Demanded::default(),
+        replaces: None,
+        by_another_way: false,
+        interrupt,
+    };
     let Err(mut failure) = Box::pin(create(&creation, new, tell)).await else { return Ok(()) };
     if adoption.running
         && let Err(error) = engine.start(&adoption.id).await

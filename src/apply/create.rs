@@ -7,10 +7,11 @@ use futures_util::future::OptionFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::host_keys::{self, Demanded, ssh_failure};
 use crate::config::{self, NewHub};
 use crate::exit::{Failure, chain};
 use crate::files;
-use crate::hub::{Fleet, Hub};
+use crate::hub::{Fleet, Hub, JumpHost};
 use crate::interrupt::Interrupt;
 use crate::observe::{Sandboxes, look_at_openrc, tunnel_log};
 use crate::observed::Project;
@@ -20,7 +21,7 @@ use crate::systems::docker::{self, Engine};
 use crate::systems::kube::{self, Cluster, Kind};
 use crate::systems::kubeconfig;
 use crate::systems::openstack::{Cloud, Tokens};
-use crate::systems::ssh::{self, HostKey};
+use crate::systems::ssh::{self, HostKey, Pins};
 use crate::tombstone;
 
 /// Between two looks at a tunnel that is coming up.
@@ -31,6 +32,8 @@ const POLL: Duration = Duration::from_millis(150);
 pub enum Step {
     /// Look at the master's host key.
     HostKey,
+    /// Log in on the master.
+    Reach,
     /// Make the state directory.
     State,
     /// Fetch the kubeconfig.
@@ -49,6 +52,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Step::HostKey => "pin the master's host key",
+            Step::Reach => "reach the master",
             Step::State => "make the state directory",
             Step::Kubeconfig => "fetch the cluster's kubeconfig",
             Step::Sandbox => "make the sandbox",
@@ -64,6 +68,8 @@ impl std::fmt::Display for Step {
 pub enum Event<'a> {
     /// A step begins.
     Begin(Step),
+    /// The jump host showed this key.
+    JumpHostKey(&'a JumpHost, &'a HostKey),
     /// The master showed this key.
     HostKey(&'a HostKey),
     /// The state already has a kubeconfig; it is used as it is.
@@ -83,10 +89,12 @@ pub struct Creation<'a> {
     pub fleet: &'a Fleet,
     /// The hub, with what it inherits.
     pub hub: &'a Hub,
-    /// The fingerprint that the master must show, where the operator knows it.
-    pub host_key: Option<&'a str>,
+    /// The fingerprints that must be shown, where the operator knows them.
+    pub host_keys: Demanded<'a>,
     /// The id of the sandbox that this one takes the place of.
     pub replaces: Option<&'a str>,
+    /// Whether that one's tunnel may go another way to the master: then it stays until the master was reached on the new one.
+    pub by_another_way: bool,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
 }
@@ -100,8 +108,8 @@ pub async fn create(
     let mut undo = Undo::default();
     let mut at = Step::HostKey;
     let steps = async {
-        let key = pin(creation, tell).await?;
-        steps(creation, &key, &mut undo, &mut at, tell).await?;
+        let pins = look_at_keys(creation.fleet, creation.hub, creation.host_keys, tell).await?;
+        steps(creation, &pins, &mut undo, &mut at, tell).await?;
         at = Step::Declare;
         tell(Event::Begin(at));
         declare(creation.fleet, creation.hub, new, tell).await
@@ -119,12 +127,12 @@ pub async fn create(
 
 async fn steps(
     creation: &Creation<'_>,
-    key: &HostKey,
+    pins: &Pins,
     undo: &mut Undo,
     at: &mut Step,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let Creation { engine, fleet, hub, host_key: _, replaces, interrupt } = creation;
+    let Creation { engine, fleet, hub, replaces, interrupt, .. } = creation;
     let mut begin = |step, tell: &mut dyn FnMut(Event<'_>)| {
         *at = step;
         tell(Event::Begin(step));
@@ -138,14 +146,14 @@ async fn steps(
     }
 
     begin(Step::State, tell);
-    let owner = make_state(fleet, hub, key, undo)?;
+    let owner = make_state(fleet, hub, pins, undo)?;
 
     begin(Step::Kubeconfig, tell);
     if hub.kubeconfig().exists() {
         check_kubeconfig(&hub.kubeconfig())?;
         tell(Event::KubeconfigKept(&hub.kubeconfig()));
     } else {
-        fetch_kubeconfig(fleet, hub, key, owner, undo).await?;
+        fetch_kubeconfig(fleet, hub, pins, owner, undo).await?;
     }
 
     begin(Step::Sandbox, tell);
@@ -168,15 +176,24 @@ pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) 
     let mut undo = Undo::default();
     let steps = async {
         // A master that was pinned need not be there for its sandbox to be made again.
-        let key = match pinned(creation.hub) {
-            Some(key) => key,
-            None => pin(creation, tell).await?,
+        let pins = match host_keys::pins(creation.hub) {
+            Some(pins) => pins,
+            None => look_at_keys(creation.fleet, creation.hub, creation.host_keys, tell).await?,
         };
-        steps(creation, &key, &mut undo, &mut at, tell).await
+        if creation.by_another_way {
+            // What is there leads to the master; whether the other way does shows only when it is gone.
+            at = Step::Reach;
+            tell(Event::Begin(at));
+            host_keys::reach(creation.fleet, creation.hub, &pins).await?;
+        }
+        steps(creation, &pins, &mut undo, &mut at, tell).await
     };
     Box::pin(steps).await.map_err(|mut failure| {
         for problem in &mut failure.problems {
             *problem = format!("cannot {at}: {problem}");
+        }
+        if creation.replaces.is_some() && matches!(at, Step::HostKey | Step::Reach) {
+            failure.problems.push("its sandbox stays as it is".to_owned());
         }
         failure
     })
@@ -225,65 +242,20 @@ async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
     Ok(if superseded { Stone::Superseded } else { Stone::StillNeeded })
 }
 
-/// The host key that was pinned for the address that the hub has now.
-pub fn pinned(hub: &Hub) -> Option<HostKey> {
-    HostKey::from_known_hosts(&std::fs::read_to_string(hub.known_hosts()).ok()?, hub.ip, hub.ssh.port)
-}
-
-/// The master's host key, if it is the one that is demanded or was pinned before.
-async fn pin(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<HostKey, Failure> {
+/// The host keys on the way to the master, if they are the ones that are demanded or were pinned before.
+pub(super) async fn look_at_keys(
+    fleet: &Fleet,
+    hub: &Hub,
+    demanded: Demanded<'_>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Pins, Failure> {
     tell(Event::Begin(Step::HostKey));
-    let key = shown_key(creation.fleet, creation.hub, creation.host_key).await?;
-    tell(Event::HostKey(&key));
-    Ok(key)
-}
-
-pub(super) async fn shown_key(fleet: &Fleet, hub: &Hub, demanded: Option<&str>) -> Result<HostKey, Failure> {
-    let key = master_key(fleet, hub).await?;
-    if let Some(demanded) = demanded
-        && demanded != key.fingerprint()
-    {
-        return Err(Failure::failed(&HostKeyDiffers { wanted: demanded.to_owned(), shown: key.fingerprint() })
-            .hint("do not go on before you know why: ask whoever runs the master for its fingerprint (`ssh-keygen -lf \
-                   /etc/ssh/ssh_host_ed25519_key.pub` on the master)"));
+    let pins = host_keys::shown(fleet, hub, demanded).await?;
+    if let (Some(jump), Some(key)) = (&hub.ssh.jump, &pins.jump) {
+        tell(Event::JumpHostKey(jump, key));
     }
-    let line = key.known_hosts_line(hub.ip, hub.ssh.port);
-    match std::fs::read_to_string(hub.known_hosts()) {
-        Ok(pinned) if pinned.trim() != line.trim() => Err(Failure::failed(&HostKeyDiffers {
-            wanted: pinned.trim().to_owned(),
-            shown: key.fingerprint(),
-        })
-        .hint(format!(
-            "{} pins another key: for a hub of the fleet, `fleet trust {}` shows both; for a new one it is an earlier hub's of the \
-             name, and if its master was rebuilt, remove the file",
-            hub.known_hosts().display(),
-            hub.name
-        ))),
-        _ => Ok(key),
-    }
-}
-
-/// The host key that a hub's master shows now.
-pub async fn master_key(fleet: &Fleet, hub: &Hub) -> Result<HostKey, Failure> {
-    let pinned = pinned(hub);
-    ssh::host_key(hub.ip, hub.ssh.port, pinned.as_ref(), fleet.timeouts.ssh)
-        .await
-        .map_err(|error| ssh_failure(&error))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the master shows the host key {shown}, and not {wanted}")]
-struct HostKeyDiffers {
-    wanted: String,
-    shown: String,
-}
-
-fn ssh_failure(error: &ssh::Error) -> Failure {
-    let failure = Failure::failed(error);
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    tell(Event::HostKey(&pins.master));
+    Ok(pins)
 }
 
 fn file_failure(error: &files::Error) -> Failure {
@@ -291,7 +263,7 @@ fn file_failure(error: &files::Error) -> Failure {
 }
 
 /// Makes what is missing of the state, in the layout of the old scripts. What is there stays as it is.
-fn make_state(fleet: &Fleet, hub: &Hub, key: &HostKey, undo: &mut Undo) -> Result<Owner, Failure> {
+fn make_state(fleet: &Fleet, hub: &Hub, pins: &Pins, undo: &mut Undo) -> Result<Owner, Failure> {
     undo.make_shared_dir(&fleet.state_dir)?;
     undo.make_dir(&hub.state)?;
     let owner = owner_of(&hub.state)?;
@@ -303,8 +275,9 @@ fn make_state(fleet: &Fleet, hub: &Hub, key: &HostKey, undo: &mut Undo) -> Resul
     if !secrets.exists() {
         undo.make_file(&secrets, b"", 0o600, owner)?;
     }
-    let line = key.known_hosts_line(hub.ip, hub.ssh.port);
-    undo.make_file(&hub.known_hosts(), format!("{}\n", line.trim_end()).as_bytes(), 0o600, owner)?;
+    for (path, text) in host_keys::files_of(hub, pins) {
+        undo.make_file(&path, text.as_bytes(), 0o600, owner)?;
+    }
     Ok(owner)
 }
 
@@ -327,17 +300,17 @@ pub(super) fn check_kubeconfig(path: &Path) -> Result<(), Failure> {
 async fn fetch_kubeconfig(
     fleet: &Fleet,
     hub: &Hub,
-    key: &HostKey,
+    pins: &Pins,
     owner: Owner,
     undo: &mut Undo,
 ) -> Result<(), Failure> {
-    let text = kubeconfig_of_master(fleet, hub, key).await?;
+    let text = kubeconfig_of_master(fleet, hub, pins).await?;
     undo.make_file(&hub.kubeconfig(), text.as_bytes(), 0o600, owner)
 }
 
 /// The kubeconfig that a master has, as the sandbox needs it. It is a secret.
-pub(super) async fn kubeconfig_of_master(fleet: &Fleet, hub: &Hub, key: &HostKey) -> Result<String, Failure> {
-    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, key, fleet.timeouts.ssh)
+pub(super) async fn kubeconfig_of_master(fleet: &Fleet, hub: &Hub, pins: &Pins) -> Result<String, Failure> {
+    let text = ssh::read_admin_conf(&hub.ssh, hub.ip, pins, fleet.timeouts.ssh)
         .await
         .map_err(|error| ssh_failure(&error))?;
     kubeconfig::rewrite_server(&text, kubeconfig::SERVER).map_err(|error| Failure::failed(&error))

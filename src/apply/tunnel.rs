@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::create::{kubeconfig_of_master, wait_for_tunnel};
+use super::host_keys::{files_of, pins, write_adopted};
 use crate::clock;
 use crate::exec::{End, capture_fed};
 use crate::exit::{Exit, Failure};
@@ -13,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::report::duration;
 use crate::sandbox::{PAYLOADS, SandboxSpec, paths};
 use crate::systems::docker::Engine;
-use crate::systems::ssh::HostKey;
+use crate::systems::ssh::Pins;
 
 /// What the tunnel's supervisor makes a new connection at.
 const AGAIN: &str = "USR1";
@@ -56,17 +57,14 @@ pub(super) async fn start_anew(
 ) -> Result<(), Failure> {
     engine.bring_along(container, &PAYLOADS).await?;
     end(engine, fleet, container, interrupt).await?;
-    let pinned = std::fs::read(hub.known_hosts())
-        .map_err(|source| Failure::failed(&files::Error::new("read", &hub.known_hosts(), source)))?;
-    pin_adopted(hub, &pinned)?;
+    let Some(pins) = pins(hub) else {
+        let problem = "no host keys are pinned for the way to its master".to_owned();
+        return Err(Failure { exit: Exit::Failed, problems: vec![problem], hint: None }
+            .hint(format!("fleet trust {} shows them, and pins them", hub.name)));
+    };
+    write_adopted(hub, &files_of(hub, &pins))?;
     engine.start_detached(container, &[paths::HOLD_TUNNEL], SandboxSpec::adopted_tunnel_env(hub)).await?;
     Ok(())
-}
-
-/// Gives the tunnel of a container that fleet did not make another key to go by. It is public, and whoever that container runs as
-/// may read it.
-fn pin_adopted(hub: &Hub, known_hosts: &[u8]) -> Result<(), Failure> {
-    files::replace(&hub.adopted_known_hosts(), known_hosts, 0o644).map_err(|error| Failure::failed(&error))
 }
 
 /// Ends the tunnel that fleet started in a container that it did not make; `false` where none runs.
@@ -93,7 +91,7 @@ pub async fn end(
     }
 }
 
-/// Pins another host key. `sandbox` is the id of the hub's container, where it runs.
+/// Pins other host keys. `sandbox` is the id of the hub's container, where it runs.
 ///
 /// The way through the old connection is closed first, so that a master that is no longer the hub's never answers under the new
 /// pin.
@@ -102,16 +100,18 @@ pub async fn pin(
     fleet: &Fleet,
     hub: &Hub,
     sandbox: Option<&str>,
-    key: &HostKey,
+    keys: &Pins,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     close(hub)?;
-    let line = format!("{}\n", key.known_hosts_line(hub.ip, hub.ssh.port));
+    let files = files_of(hub, keys);
     // First what a tunnel goes by, wherever one may still run, and then what fleet believes.
     if hub.container.is_some() {
-        pin_adopted(hub, line.as_bytes())?;
+        write_adopted(hub, &files)?;
     }
-    files::replace(&hub.known_hosts(), line.as_bytes(), 0o600).map_err(|error| Failure::failed(&error))?;
+    for (path, text) in &files {
+        files::replace(path, text.as_bytes(), 0o600).map_err(|error| Failure::failed(&error))?;
+    }
     match sandbox {
         Some(sandbox) => connect_again(engine, fleet, hub, sandbox, interrupt).await,
         None => Ok(()),
@@ -119,8 +119,8 @@ pub async fn pin(
 }
 
 /// Fetches the cluster's kubeconfig from its master again. The one that was there is kept beside it; returns where.
-pub async fn fetch_kubeconfig(fleet: &Fleet, hub: &Hub, key: &HostKey) -> Result<Option<PathBuf>, Failure> {
-    let text = kubeconfig_of_master(fleet, hub, key).await?;
+pub async fn fetch_kubeconfig(fleet: &Fleet, hub: &Hub, keys: &Pins) -> Result<Option<PathBuf>, Failure> {
+    let text = kubeconfig_of_master(fleet, hub, keys).await?;
     let path = hub.kubeconfig();
     let kept = path.with_file_name(format!("config.{}", clock::now().strftime("%Y%m%dT%H%M%SZ")));
     // A second name for the old file: it keeps its owner and its mode, and there is no moment without it.

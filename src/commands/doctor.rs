@@ -10,8 +10,8 @@ use super::context::{Context, print, print_json};
 use super::status::{examine, old_containers};
 use crate::cli::Format;
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::{Fleet, HubName};
-use crate::observe::{Depth, Sandboxes};
+use crate::hub::{Fleet, Hub, HubName};
+use crate::observe::{Depth, Sandboxes, look_at_agent};
 use crate::plan::diagnose::{Finding, Severity, works};
 use crate::systems::docker::Engine;
 use crate::text::one_line;
@@ -65,9 +65,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Files that fleet relies on.
-fn on_disk(fleet: &Fleet) -> Vec<Finding> {
+fn on_disk<'a>(fleet: &'a Fleet) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut keys: Vec<&Path> = fleet.hubs.iter().map(|hub| hub.ssh.key.as_path()).collect();
+    let of_hub = |hub: &'a Hub| {
+        let jump = hub.ssh.jump.as_ref().map(|jump| jump.key.as_path());
+        std::iter::once(hub.ssh.key.as_path()).chain(jump)
+    };
+    let mut keys: Vec<&Path> = fleet.hubs.iter().flat_map(of_hub).collect();
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
@@ -84,6 +88,11 @@ fn on_disk(fleet: &Fleet) -> Vec<Finding> {
         }
     }
     for hub in &fleet.hubs {
+        if let Err(why) = look_at_agent(fleet, hub) {
+            let hint =
+                "give the agent a directory of its own, and name its socket (`ssh_agent` in fleet.toml)";
+            findings.push(Finding::error(format!("hub {}: {why}", hub.name), hint));
+        }
         let kubeconfig = hub.kubeconfig();
         if let Ok(file) = std::fs::metadata(&kubeconfig)
             && file.permissions().mode() & 0o077 != 0

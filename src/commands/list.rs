@@ -40,7 +40,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                         "state": hub.state,
                         "image": hub.image,
                         "container": fleet.container_of(&hub.name),
-                        "ssh": { "user": hub.ssh.user, "port": hub.ssh.port, "key": hub.ssh.key },
+                        "ssh": {
+                            "user": hub.ssh.user,
+                            "port": hub.ssh.port,
+                            "key": hub.ssh.key,
+                            "jump": hub.ssh.jump.as_ref().map(|jump| jump.at.to_string()),
+                            "jump_key": hub.ssh.jump.as_ref().map(|jump| &jump.key),
+                            "agent": hub.ssh.agent,
+                        },
                         "project_domain": hub.project_domain,
                         "tags": hub.tags,
                     })

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use super::context::{Context, tell};
 use crate::apply::create::{Creation, Event, Step, create};
+use crate::apply::host_keys::Demanded;
 use crate::config::{self, NewHub, values};
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::{Hub, HubName};
+use crate::hub::{Fleet, Hub, HubName};
+use crate::observe::look_at_agent;
 use crate::report::Progress;
 use crate::systems::ssh;
 
@@ -20,7 +22,8 @@ use crate::systems::ssh;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  fleet new --name ou23s --ip 149.165.170.10 --openrc ~/openrc/ou23s.sh\n  fleet new --name ou23s --ip \
-149.165.170.10 --openrc ~/openrc/ou23s.sh --tag gpu,term=fall --host-key SHA256:WkrXFdcRkHnsYQ..."
+149.165.170.10 --openrc ~/openrc/ou23s.sh --tag gpu,term=fall --host-key SHA256:WkrXFdcRkHnsYQ...\n  fleet new --name ou23s --ip 10.0.0.5 \
+--openrc ~/openrc/ou23s.sh --ssh-jump ubuntu@149.165.170.9:22"
 )]
 pub struct Args {
     /// The hub's name, a DNS label: its servers, domain and sandbox are named after it
@@ -38,6 +41,18 @@ pub struct Args {
     /// The private key for its master; without it, fleet.toml's
     #[arg(long, value_name = "PATH")]
     ssh_key: Option<PathBuf>,
+
+    /// The host that its master is reached by way of; without it, fleet.toml's; `none` for none
+    #[arg(long, value_name = "USER@HOST:PORT", value_parser = jump)]
+    ssh_jump: Option<String>,
+
+    /// The private key for that; without it, fleet.toml's, else the one for the master
+    #[arg(long, value_name = "PATH")]
+    ssh_jump_key: Option<PathBuf>,
+
+    /// The socket of an SSH agent that has the keys; without it, fleet.toml's; `none` for none
+    #[arg(long, value_name = "PATH")]
+    ssh_agent: Option<PathBuf>,
 
     /// The account on its master; without it, fleet.toml's
     #[arg(long, value_name = "USER")]
@@ -62,6 +77,15 @@ pub struct Args {
     /// The host key that the master must show: SHA256:...
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
     host_key: Option<String>,
+
+    /// The host key that the jump host must show: SHA256:...
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    jump_host_key: Option<String>,
+}
+
+/// Checked like fleet.toml's, and written as it was typed.
+fn jump(text: &str) -> Result<String, String> {
+    values::unless_none(text, values::jump).map(|_| text.to_owned())
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
@@ -91,6 +115,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         ssh_user: args.ssh_user.clone(),
         ssh_port: args.ssh_port,
         ssh_key: args.ssh_key.clone(),
+        ssh_jump: args.ssh_jump.clone(),
+        ssh_jump_key: args.ssh_jump_key.clone(),
+        ssh_agent: args.ssh_agent.clone(),
         project_domain: args.project_domain.clone(),
         image: args.image.clone(),
         state: None,
@@ -98,7 +125,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         tags: args.tag.clone(),
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
-    check_files(&hub)?;
+    check_files(&fleet, &hub)?;
+    if args.jump_host_key.is_some() && hub.ssh.jump.is_none() {
+        return Err(Failure::usage("--jump-host-key is for a jump host, and none is named")
+            .hint("name it with --ssh-jump, or as ssh_jump in fleet.toml"));
+    }
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let container = fleet.container_of(&hub.name);
@@ -118,8 +149,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         engine: &engine,
         fleet: &fleet,
         hub: &hub,
-        host_key: args.host_key.as_deref(),
+        host_keys: Demanded { master: args.host_key.as_deref(), jump: args.jump_host_key.as_deref() },
         replaces: None,
+        by_another_way: false,
         interrupt: &context.interrupt,
     };
     create(&creation, &new, &mut |event| show(&progress, &hub, &event)).await?;
@@ -139,6 +171,13 @@ fn show(progress: &Progress, hub: &Hub, event: &Event<'_>) {
 pub(super) fn told(hub: &Hub, event: &Event<'_>) -> String {
     match event {
         Event::Begin(step) => format!("{}: {}\n", hub.name, begin(*step)),
+        Event::JumpHostKey(jump, key) => format!(
+            "{}: the jump host {} shows the host key {} ({})\n",
+            hub.name,
+            jump.at,
+            key.fingerprint(),
+            key.key_type()
+        ),
         Event::HostKey(key) => {
             format!(
                 "{}: the master at {} shows the host key {} ({})\n",
@@ -165,7 +204,7 @@ pub(super) fn begin(step: Step) -> String {
 }
 
 /// What the hub needs on this machine. All problems at once.
-fn check_files(hub: &Hub) -> Result<(), Failure> {
+fn check_files(fleet: &Fleet, hub: &Hub) -> Result<(), Failure> {
     let mut problems = Vec::new();
     let mut hint = None;
     match config::openrc::check(&hub.openrc) {
@@ -180,10 +219,11 @@ fn check_files(hub: &Hub) -> Result<(), Failure> {
             hint = failure.hint;
         }
     }
-    if let Err(error) = ssh::check_key(&hub.ssh.key) {
+    if let Err(error) = ssh::check_keys(&hub.ssh) {
         problems.push(chain(&error));
         hint = hint.or(error.hint());
     }
+    problems.extend(look_at_agent(fleet, hub).err());
     if problems.is_empty() {
         return Ok(());
     }

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell};
+use super::new::told;
 use crate::apply::create;
 use crate::apply::reconcile::{Event, reconcile as carry_out, upgrade_all};
 use crate::cli::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
-use crate::observe::Sandboxes;
+use crate::observe::{Sandboxes, look_at_agent};
 use crate::observed::SandboxState;
 use crate::plan::openrc::at_work;
 use crate::plan::reconcile::{Action, Found, Step, reconcile};
@@ -169,11 +170,7 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
             sandbox: sandboxes.of(&hub.name),
             aside: sandboxes.aside(&hub.name),
             at_work: Vec::new(),
-            missing: [&hub.openrc, &hub.ssh.key]
-                .into_iter()
-                .filter(|path| !path.is_file())
-                .cloned()
-                .collect(),
+            obstacles: obstacles(fleet, hub),
         })
         .collect();
     let steps = reconcile(&found, &images);
@@ -192,6 +189,14 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
     Ok(reconcile(&found, &images))
 }
 
+/// Why no sandbox could be made for a hub.
+fn obstacles(fleet: &Fleet, hub: &Hub) -> Vec<String> {
+    let keys = [&hub.ssh.key].into_iter().chain(hub.ssh.jump.as_ref().map(|jump| &jump.key));
+    let files = [&hub.openrc].into_iter().chain(keys);
+    let missing = files.filter(|path| !path.is_file()).map(|path| format!("there is no {}", path.display()));
+    missing.chain(look_at_agent(fleet, hub).err()).collect()
+}
+
 fn table(steps: &[Step]) -> String {
     let mut table = Table::new(&["HUB", "ACTION", "WHY"], None);
     for step in steps {
@@ -203,13 +208,9 @@ fn table(steps: &[Step]) -> String {
 
 fn text_of(event: Event<'_>) -> Option<String> {
     match event {
-        Event::Making(hub, create::Event::HostKey(key)) => Some(format!(
-            "{}: the master at {} shows the host key {} ({})\n",
-            hub.name,
-            hub.ip,
-            key.fingerprint(),
-            key.key_type()
-        )),
+        Event::Making(hub, event @ (create::Event::HostKey(_) | create::Event::JumpHostKey(..))) => {
+            Some(told(hub, &event))
+        }
         Event::Making(..) => None,
         Event::Done(hub, action) => {
             let what = match action {

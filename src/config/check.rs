@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;
 use std::hash::Hash;
+use std::path::PathBuf;
 
 use toml::Spanned;
 
 use crate::hub::DOMAIN_LIMIT;
 
 use super::problems::Problems;
-use super::schema::{File, ForeignTable, HubTable};
+use super::schema::{File, ForeignTable, HubTable, Master};
 
 /// Notes what is wrong between hubs.
 pub(super) fn check(file: &File, problems: &mut Problems) {
@@ -26,10 +27,57 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
     alone(containers.map(|name| (name.span().start, name.get_ref())), "has the container", problems);
     for hub in &file.hubs {
         domain(file, hub, problems);
+        way(file, hub, problems);
+    }
+    let jumps = |master: &Master| master.ssh_jump.as_ref().is_some_and(|jump| jump.get_ref().is_some());
+    if let Some(key) = &file.defaults.ssh_jump_key
+        && !jumps(&file.defaults)
+        && !file.hubs.iter().any(|hub| jumps(&hub.master))
+    {
+        problems.add(key.span().start, KEY_WITHOUT_JUMP);
     }
     for (index, foreign) in file.foreign.iter().enumerate() {
         answer(file, foreign, &file.foreign[..index], problems);
     }
+}
+
+const KEY_WITHOUT_JUMP: &str =
+    "\"ssh_jump_key\" is for a jump host, and there is no \"ssh_jump\" here: name one, or take the line out";
+
+/// Notes a way to a master that cannot be gone.
+fn way(file: &File, hub: &HubTable, problems: &mut Problems) {
+    let (own, defaults) = (&hub.master, &file.defaults);
+    let jump = own.ssh_jump.as_ref().or(defaults.ssh_jump.as_ref()).and_then(|jump| jump.get_ref().as_ref());
+    if let (None, Some(key)) = (jump, &own.ssh_jump_key) {
+        problems.add(key.span().start, KEY_WITHOUT_JUMP);
+    }
+    let Some(container) = &hub.container else { return };
+    let at = container.span().start;
+    let mut lacks = |key: &str, what: &str, instead: &str| {
+        problems.add(
+            at,
+            format!(
+                "a container that fleet did not make has no {what} mounted (\"{key}\"): {instead}, or give the hub a sandbox of \
+                 fleet's own (take \"container\" out)"
+            ),
+        );
+    };
+    let jump_key = own.ssh_jump_key.as_ref().or(defaults.ssh_jump_key.as_ref());
+    if jump.is_some() && jump_key.is_some() {
+        lacks("ssh_jump_key", "key for the jump host", "let the jump host take the key of the hub");
+    }
+    if own.ssh_agent.as_ref().or(defaults.ssh_agent.as_ref()).is_some_and(|agent| agent.get_ref().is_some()) {
+        lacks("ssh_agent", "socket of an SSH agent", "write ssh_agent = \"none\" for it");
+    }
+}
+
+/// Every SSH agent that the file names, and where.
+pub(super) fn agents(file: &File) -> impl Iterator<Item = (usize, PathBuf)> {
+    let masters = std::iter::once(&file.defaults).chain(file.hubs.iter().map(|hub| &hub.master));
+    masters.filter_map(|master| {
+        let agent = master.ssh_agent.as_ref()?;
+        Some((agent.span().start, agent.get_ref().clone()?))
+    })
 }
 
 /// Notes a cluster that is answered for twice, or that is one of the fleet's own. One of a hub's name in another project

@@ -17,7 +17,7 @@ use crate::files;
 use crate::hub::{Fleet, Hub, HubName};
 
 use super::load::{parse, read, surroundings, unreadable};
-use super::{lock, select};
+use super::{lock, select, values};
 
 /// How long to wait for another process that edits the file: it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +51,12 @@ pub struct NewHub {
     pub ssh_port: Option<u16>,
     /// The private key; relative to the working directory.
     pub ssh_key: Option<PathBuf>,
+    /// The jump host, or the word that undoes the default.
+    pub ssh_jump: Option<String>,
+    /// The private key for it; relative to the working directory.
+    pub ssh_jump_key: Option<PathBuf>,
+    /// The socket of an SSH agent, relative to the working directory, or the word that undoes the default.
+    pub ssh_agent: Option<PathBuf>,
     /// The project's DNS domain.
     pub project_domain: Option<String>,
     /// The sandbox's image.
@@ -210,12 +216,19 @@ fn render(new: &NewHub) -> Result<String, Failure> {
         ssh_user,
         ssh_port,
         ssh_key,
+        ssh_jump,
+        ssh_jump_key,
+        ssh_agent,
         project_domain,
         image,
         state,
         container,
         tags,
     } = new;
+    let agent = |path: &Path| {
+        // The word, and no file of that name.
+        if path == Path::new(values::NONE) { Ok(values::NONE.to_owned()) } else { path_text(path) }
+    };
     let mut table = Table::new();
     let mut put = |key: &str, value: Option<toml_edit::Value>| {
         if let Some(value) = value {
@@ -228,6 +241,9 @@ fn render(new: &NewHub) -> Result<String, Failure> {
     put("ssh_user", ssh_user.as_ref().map(Into::into));
     put("ssh_port", ssh_port.map(|port| i64::from(port).into()));
     put("ssh_key", ssh_key.as_deref().map(path_text).transpose()?.map(Into::into));
+    put("ssh_jump", ssh_jump.as_ref().map(Into::into));
+    put("ssh_jump_key", ssh_jump_key.as_deref().map(path_text).transpose()?.map(Into::into));
+    put("ssh_agent", ssh_agent.as_deref().map(agent).transpose()?.map(Into::into));
     put("project_domain", project_domain.as_ref().map(Into::into));
     put("image", image.as_ref().map(Into::into));
     put("state", state.as_deref().map(path_text).transpose()?.map(Into::into));

@@ -6,16 +6,18 @@ use std::fs::File as OpenFile;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::exit::Failure;
 use crate::files;
-use crate::hub::{Fleet, Hub, HubDefaults, SshTarget};
+use crate::hub::{Fleet, Hub, HubDefaults, JumpHost, SshTarget};
+use crate::plan::agent::Around;
 
-use super::check::check;
+use super::check::{agents, check};
 use super::problems::Problems;
 use super::reader::Reader;
-use super::schema::{self, File, ForeignTable, HubTable, Surroundings};
+use super::schema::{self, File, ForeignTable, HubTable, Master, Surroundings};
 
 /// The most that is read: a file of a thousand hubs has 200 KiB.
 const MOST_BYTES: u64 = 4 << 20;
@@ -75,7 +77,15 @@ pub(super) fn parse<'t>(path: &Path, text: &'t str, around: &Surroundings) -> Re
     let (root, _) = DeTable::parse_recoverable(&readable);
     let file = File::read(Reader::new(root.get_ref(), 0, "the file"), around, &mut problems);
     check(&file, &mut problems);
+    let shown: Vec<_> = agents(&file).collect();
     let fleet = fill_in(path, file, around, &mut problems);
+    for (at, socket) in shown {
+        if let Some(why) =
+            Around::of(&fleet, around.home.as_deref()).refuses(socket.parent().unwrap_or(&socket))
+        {
+            problems.add(at, format!("\"ssh_agent\": {}: {why}", socket.display()));
+        }
+    }
     if problems.is_empty() { Ok(fleet) } else { Err(problems) }
 }
 
@@ -150,7 +160,10 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         ssh_user: defaults.ssh_user.unwrap_or_else(|| schema::SSH_USER.to_owned()),
         ssh_port: defaults.ssh_port.unwrap_or(schema::SSH_PORT),
         ssh_key: defaults.ssh_key,
-        project_domain: defaults.project_domain.map(toml::Spanned::into_inner),
+        ssh_jump: defaults.ssh_jump.and_then(Spanned::into_inner),
+        ssh_jump_key: defaults.ssh_jump_key.map(Spanned::into_inner),
+        ssh_agent: defaults.ssh_agent.and_then(Spanned::into_inner),
+        project_domain: defaults.project_domain.map(Spanned::into_inner),
         image: image.unwrap_or_else(|| schema::IMAGE.to_owned()),
     };
     let usual_key = usual_key(around.home.as_deref());
@@ -180,8 +193,9 @@ fn hub(
     problems: &mut Problems,
 ) -> Option<Hub> {
     let HubTable { at, name, ip, openrc, master, image, state, container, tags } = table;
-    let key = master.ssh_key.or_else(|| defaults.ssh_key.clone()).or_else(|| usual_key.map(Path::to_owned));
-    if key.is_none() {
+    let project_domain = master.project_domain.clone();
+    let ssh = ssh_target(master, defaults, usual_key);
+    if ssh.is_none() {
         problems.missing(
             at,
             "[[hub]] needs \"ssh_key\": there is no home directory to look for one in".to_owned(),
@@ -189,22 +203,29 @@ fn hub(
     }
     let (name, ip) = (name?.into_inner(), ip?.into_inner());
     Some(Hub {
-        state: state.map_or_else(|| state_dir.join(name.as_str()), toml::Spanned::into_inner),
+        state: state.map_or_else(|| state_dir.join(name.as_str()), Spanned::into_inner),
         name,
         ip,
         openrc: openrc?,
-        ssh: SshTarget {
-            user: master.ssh_user.unwrap_or_else(|| defaults.ssh_user.clone()),
-            port: master.ssh_port.unwrap_or(defaults.ssh_port),
-            key: key?,
-        },
-        project_domain: master
-            .project_domain
-            .map(toml::Spanned::into_inner)
-            .or_else(|| defaults.project_domain.clone()),
+        ssh: ssh?,
+        project_domain: project_domain.map(Spanned::into_inner).or_else(|| defaults.project_domain.clone()),
         image: image.unwrap_or_else(|| defaults.image.clone()),
-        container: container.map(toml::Spanned::into_inner),
+        container: container.map(Spanned::into_inner),
         tags,
+    })
+}
+
+/// How a master is reached; `None` where no key is known.
+fn ssh_target(own: Master, defaults: &HubDefaults, usual_key: Option<&Path>) -> Option<SshTarget> {
+    let key = own.ssh_key.or_else(|| defaults.ssh_key.clone()).or_else(|| usual_key.map(Path::to_owned))?;
+    let jump = own.ssh_jump.map_or_else(|| defaults.ssh_jump.clone(), Spanned::into_inner);
+    let jump_key = own.ssh_jump_key.map(Spanned::into_inner).or_else(|| defaults.ssh_jump_key.clone());
+    Some(SshTarget {
+        user: own.ssh_user.unwrap_or_else(|| defaults.ssh_user.clone()),
+        port: own.ssh_port.unwrap_or(defaults.ssh_port),
+        jump: jump.map(|at| JumpHost { at, key: jump_key.unwrap_or_else(|| key.clone()) }),
+        agent: own.ssh_agent.map_or_else(|| defaults.ssh_agent.clone(), Spanned::into_inner),
+        key,
     })
 }
 

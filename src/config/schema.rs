@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::files;
-use crate::hub::{ExecRules, Foreign, HubName, OrphanRules, SandboxSettings, Timeouts};
+use crate::hub::{ExecRules, Foreign, HubName, JumpAddress, OrphanRules, SandboxSettings, Timeouts};
 
 use super::problems::Problems;
 use super::reader::Reader;
@@ -103,6 +103,11 @@ pub(super) struct Master {
     pub ssh_user: Option<String>,
     pub ssh_port: Option<u16>,
     pub ssh_key: Option<PathBuf>,
+    /// `Some(None)`: the default does not hold here.
+    pub ssh_jump: Option<Spanned<Option<JumpAddress>>>,
+    pub ssh_jump_key: Option<Spanned<PathBuf>>,
+    /// `Some(None)`: the default does not hold here.
+    pub ssh_agent: Option<Spanned<Option<PathBuf>>>,
     pub project_domain: Option<Spanned<String>>,
 }
 
@@ -154,6 +159,11 @@ impl Master {
             ssh_user: reader.parsed("ssh_user", problems, values::user).map(Spanned::into_inner),
             ssh_port: reader.integer("ssh_port", 1..=i64::from(u16::MAX), problems),
             ssh_key: path(reader, "ssh_key", around, problems),
+            ssh_jump: reader.parsed("ssh_jump", problems, |text| values::unless_none(text, values::jump)),
+            ssh_jump_key: reader.parsed("ssh_jump_key", problems, |text| around.path(text)),
+            ssh_agent: reader.parsed("ssh_agent", problems, |text| {
+                values::unless_none(text, |text| around.path(text).and_then(values::agent))
+            }),
             project_domain: reader.parsed("project_domain", problems, values::domain),
         }
     }

@@ -1,6 +1,7 @@
 //! The file as a whole: its problems, its meaning, and its comments.
 
 mod edit;
+mod way;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +51,9 @@ fn new_hub(name: &str, ip: &str) -> NewHub {
         ssh_user: None,
         ssh_port: None,
         ssh_key: None,
+        ssh_jump: None,
+        ssh_jump_key: None,
+        ssh_agent: None,
         project_domain: None,
         image: None,
         state: None,
@@ -249,7 +253,7 @@ password = "hunter2"
     fleet.toml:37:8: "name": "Ou24" is not a DNS label: only a-z, 0-9 and '-' can be in it
     fleet.toml:39:10: "openrc": "~root/openrc": only "~" and "~/..." are understood, and only with a home directory
     fleet.toml:40:12: "ssh_user": "-oProxyCommand=true" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
-    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, project_domain, image, state, container, tags
+    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, ssh_jump, ssh_jump_key, ssh_agent, project_domain, image, state, container, tags
     "#);
 }
 

@@ -2,12 +2,12 @@
 //! with the value and how one is written, but not which key it was for.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 
-use crate::hub::LABEL_LIMIT;
+use crate::hub::{JumpAddress, LABEL_LIMIT};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -139,6 +139,69 @@ pub fn user(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// What is written instead of a value where the default does not hold.
+pub const NONE: &str = "none";
+
+/// A value, or the word that undoes a default.
+pub fn unless_none<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text.trim() == NONE { Ok(None) } else { parse(text).map(Some) }
+}
+
+/// A jump host: `user@host:port`, or `user@host` where its sshd has SSH's own port.
+pub fn jump(text: &str) -> Result<JumpAddress, String> {
+    let how = |why: &str| {
+        format!("{text:?} is no jump host: {why}; write it like \"ubuntu@149.165.1.2:22\", or \"none\"")
+    };
+    let (account, place) = text.trim().split_once('@').ok_or_else(|| how("it names no account"))?;
+    if account.is_empty() {
+        return Err(how("it names no account"));
+    }
+    // Of an IPv6 address only the brackets tell where it ends.
+    let (host, port) = match place.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, rest))) if host.contains(':') && (rest.is_empty() || rest.starts_with(':')) => {
+            (host, rest.strip_prefix(':'))
+        }
+        Some(_) => {
+            return Err(how("only a whole IPv6 address is in brackets, and only a port is behind them"));
+        }
+        None if place.matches(':').count() > 1 => {
+            return Err(how("an IPv6 address needs brackets, [2001:db8::1]"));
+        }
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    let port = port.map_or(Ok(22), |port| match port.parse() {
+        Ok(0) | Err(_) => Err(how("its port is not a number from 1 to 65535")),
+        Ok(port) => Ok(port),
+    })?;
+    // Only digits and dots: an address that is wrong, and not a name.
+    let is_number = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let host = match host.parse::<IpAddr>() {
+        Ok(_) => ip(host)?.to_string(),
+        Err(_) if is_number || host.contains(':') => return Err(how("its address is none")),
+        Err(_) => domain(host).map_err(|why| how(&why))?.trim_end_matches('.').to_ascii_lowercase(),
+    };
+    Ok(JumpAddress { user: user(account)?, host, port })
+}
+
+/// The most characters of a socket's name: with the directory that it is seen in inside a sandbox, it has to fit into a socket's
+/// address (`sun_path` of unix(7)).
+const SOCKET_NAME_LIMIT: usize = 80;
+
+/// The socket of an SSH agent, absolute.
+pub fn agent(path: PathBuf) -> Result<PathBuf, String> {
+    let name = path.file_name().map_or(0, std::ffi::OsStr::len);
+    if name == 0 || path.parent().is_none_or(|dir| dir == Path::new("/")) {
+        return Err(format!("{} is not a socket in a directory of its own", path.display()));
+    }
+    if name > SOCKET_NAME_LIMIT {
+        return Err(format!("the name of {} is longer than {SOCKET_NAME_LIMIT} characters", path.display()));
+    }
+    Ok(path)
 }
 
 /// An image, as Docker names it. The engine judges the rest.
@@ -300,11 +363,52 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_jump_host_has_an_account_and_perhaps_a_port() {
+        for (text, shown) in [
+            ("root@10.0.0.9:2222", "root@10.0.0.9:2222"),
+            ("root@10.0.0.9", "root@10.0.0.9:22"),
+            ("op@Bastion.Example.ORG.:22", "op@bastion.example.org:22"),
+            ("op@[2001:DB8:0::5]:2222", "op@[2001:db8::5]:2222"),
+            ("op@[2001:db8::5]", "op@[2001:db8::5]:22"),
+        ] {
+            let jump = jump(text).unwrap();
+            assert_eq!(jump.to_string(), shown);
+            assert_eq!(super::jump(&jump.to_string()), Ok(jump));
+        }
+        for text in [
+            "10.0.0.9",
+            "@10.0.0.9",
+            "op@",
+            "op@:22",
+            "op@10.0.0.9:0",
+            "op@10.0.0.9:",
+            "op@10.0.0.9:99999",
+            "op@10.0.0",
+            "op@2001:db8::5",
+            "op@[2001:db8::5",
+            "op@[2001:db8::5]22",
+            "op@[zz]",
+            "-oX@10.0.0.9",
+            "op@-oProxyCommand=x",
+            "op@a b",
+            "op@$(id)",
+            "op@0.0.0.0",
+            "ssh://op@10.0.0.9",
+            "a@b@c",
+        ] {
+            let problem = jump(text).unwrap_err();
+            assert!(problem.contains('"'), "{text}: {problem}");
+        }
+        assert_eq!(unless_none("none", jump), Ok(None));
+    }
+
     proptest! {
         #[test]
         fn no_text_is_too_strange(text in ".{0,40}") {
             let _ = (duration(&text), wait(&text), size(&text), memory(&text), ip(&text));
             let _ = (domain(&text), user(&text), image(&text), engine(&text), tag(&text), guard(&text));
+            let _ = (jump(&text), jump(&format!("op@{text}")), agent(text.into()));
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! Asks hubs and projects, side by side, and returns what was seen with what could not be seen as data.
 
+mod agent;
 mod claims;
 mod clusters;
 mod hubs;
@@ -10,6 +11,7 @@ mod sandboxes;
 mod tunnels;
 mod volumes;
 
+pub use agent::look_at_agent;
 pub use claims::{ClaimRow, look_at_claims};
 pub use clusters::{Clusters, pinned_elsewhere};
 pub use hubs::{Depth, look_at_hubs};

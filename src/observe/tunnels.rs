@@ -43,6 +43,11 @@ async fn look(engine: &Engine, fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) 
         hub: hub.name.clone(),
         master: format!("{}@{}:{}", hub.ssh.user, hub.ip, hub.ssh.port),
         host_key: HostKey::from_known_hosts(&pinned, hub.ip, hub.ssh.port).map(|key| key.fingerprint()),
+        jump: hub.ssh.jump.as_ref().map(|jump| jump.at.to_string()),
+        jump_host_key: hub.ssh.jump.as_ref().and_then(|jump| {
+            let pinned = std::fs::read_to_string(hub.jump_known_hosts()).ok()?;
+            Some(HostKey::from_known_hosts(&pinned, &jump.at.host, jump.at.port)?.fingerprint())
+        }),
         tunnel: None,
         since: None,
         answered_ms: None,

@@ -1,6 +1,7 @@
 //! All judgement: pure and synchronous, with no clock, network or randomness of its own.
 
 pub mod adopt;
+pub mod agent;
 pub mod brake;
 pub mod choose;
 pub mod copy;

@@ -1,7 +1,6 @@
 //! What has to be done so that every hub has the sandbox that `fleet.toml` asks for, and nothing else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -99,6 +98,15 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether its sandbox is made again because it may go by another jump host, or by none, or with an agent: the new way has to be tried
+    /// before the old one is given up. `had_jump` is whether a jump host was ever gone by. A change of the master itself is none of
+    /// that: the old way leads to another one then.
+    pub fn changes_the_way(&self, hub: &Hub, had_jump: bool) -> bool {
+        let Action::Remake { why: Why::Drift(parts) } = &self.action else { return false };
+        let is_special = had_jump || hub.ssh.jump.is_some() || hub.ssh.agent.is_some();
+        is_special && parts.iter().any(|part| matches!(part, Part::Environment | Part::Mounts))
+    }
+
     /// Whether another image alone is why its sandbox is made again: then one that works is at stake, and it goes on until the
     /// new one does.
     pub fn is_upgrade(&self) -> bool {
@@ -123,8 +131,8 @@ pub struct Found<'a> {
     pub sandbox: Option<&'a Sandbox>,
     /// A container of its that was put aside.
     pub aside: Option<&'a Sandbox>,
-    /// Files of the operator's that would have to be mounted, and are not there.
-    pub missing: Vec<PathBuf>,
+    /// Why no sandbox could be made: what of the operator's would have to be mounted, and cannot be.
+    pub obstacles: Vec<String>,
     /// What people run in its sandbox, and would be cut off from.
     pub at_work: Vec<String>,
 }
@@ -143,13 +151,13 @@ pub fn reconcile(found: &[Found<'_>], images: &BTreeMap<String, String>) -> Vec<
 }
 
 fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
-    let Found { hub, spec, sandbox, aside, missing, at_work } = found;
+    let Found { hub, spec, sandbox, aside, obstacles, at_work } = found;
     if aside.is_some() {
         return Action::Finish;
     }
     let image = images.get(&hub.image);
     // A sandbox that is there is better than none: it is only taken away where another can be made.
-    let makes = |action| match (image, missing.first()) {
+    let makes = |action| match (image, obstacles.first()) {
         (Some(_), None) if at_work.is_empty() => action,
         (Some(_), None) => Action::Blocked {
             reason: format!(
@@ -158,7 +166,7 @@ fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
             ),
         },
         (None, _) => Action::Blocked { reason: format!("the engine has no image {}", hub.image) },
-        (_, Some(path)) => Action::Blocked { reason: format!("there is no {}", path.display()) },
+        (_, Some(obstacle)) => Action::Blocked { reason: obstacle.clone() },
     };
     let Some(sandbox) = sandbox else {
         return match &hub.container {
@@ -229,7 +237,7 @@ mod tests {
     }
 
     fn found<'a>(hub: &'a Hub, spec: &'a SandboxSpec, sandbox: Option<&'a Sandbox>) -> Found<'a> {
-        Found { hub, spec, sandbox, aside: None, missing: Vec::new(), at_work: Vec::new() }
+        Found { hub, spec, sandbox, aside: None, obstacles: Vec::new(), at_work: Vec::new() }
     }
 
     fn what(change: impl FnOnce(&mut Sandbox)) -> Action {
@@ -310,8 +318,10 @@ mod tests {
         let hub = hub();
         let spec = spec(&hub, 1 << 30);
         let sandbox = Sandbox { fingerprint: String::new(), ..sandbox(&hub, &spec) };
-        for (images, missing) in [(BTreeMap::new(), vec![]), (images(), vec!["/openrc".into()])] {
-            let found = Found { missing, ..found(&hub, &spec, Some(&sandbox)) };
+        for (images, obstacles) in
+            [(BTreeMap::new(), vec![]), (images(), vec!["there is no /openrc".to_owned()])]
+        {
+            let found = Found { obstacles, ..found(&hub, &spec, Some(&sandbox)) };
             let step = reconcile(&[found], &images).remove(0);
             assert!(matches!(step.action, Action::Blocked { .. }), "{:?}", step.action);
         }
@@ -347,6 +357,22 @@ mod tests {
         assert!(!step(Why::Drift(vec![Part::Image, Part::Environment])).is_upgrade());
         assert!(!step(Why::Drift(vec![Part::Limits])).is_upgrade());
         assert!(!step(Why::Unfinished).is_upgrade());
+    }
+
+    #[test]
+    fn another_way_to_the_master_is_tried_before_the_old_one_is_given_up() {
+        let step = |drift| Step {
+            hub: hub().name,
+            action: Action::Remake { why: Why::Drift(vec![drift]) },
+            sandbox: Some("id".to_owned()),
+            aside: None,
+        };
+        let mut hub = hub();
+        assert!(!step(Part::Environment).changes_the_way(&hub, false));
+        assert!(step(Part::Environment).changes_the_way(&hub, true));
+        assert!(!step(Part::Limits).changes_the_way(&hub, true));
+        hub.ssh.agent = Some("/agent/sock".into());
+        assert!(step(Part::Mounts).changes_the_way(&hub, false));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Whether the host key that a master shows may take the place of the one that is pinned.
+//! Whether the host key that a master or a jump host shows may take the place of the one that is pinned, or be pinned where none is.
+
+use crate::hub::HubName;
 
 /// What follows from the key that a master shows. Keys are told by their fingerprints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,42 @@ pub fn judge(pinned: Option<&str>, shown: &str, demanded: Option<&str>) -> Verdi
         _ if pinned == Some(shown) => Verdict::Pinned,
         Some(_) => Verdict::Demanded,
         None => Verdict::Ask,
+    }
+}
+
+/// What follows from the key that a jump host shows, where nobody is asked. Keys are told by their fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum First<'a> {
+    /// It may be pinned, or is.
+    Take,
+    /// It is not the one that the operator demands.
+    NotDemanded(&'a str),
+    /// It is not the one that is pinned.
+    NotPinned(&'a str),
+    /// This hub of the fleet has pinned another key for the same host.
+    PinnedByOther(&'a HubName, &'a str),
+}
+
+/// Whether a key may be pinned unseen: where nothing was pinned for that host before, by whatever hub. What the operator demands is not
+/// unseen.
+pub fn first<'a>(
+    shown: &str,
+    own: Option<&'a str>,
+    others: &'a [(HubName, String)],
+    demanded: Option<&'a str>,
+) -> First<'a> {
+    if let Some(demanded) = demanded.filter(|demanded| *demanded != shown) {
+        return First::NotDemanded(demanded);
+    }
+    match own {
+        Some(own) if own == shown => return First::Take,
+        Some(own) => return First::NotPinned(own),
+        None => {}
+    }
+    let other = others.iter().find(|(_, pinned)| pinned != shown);
+    match other {
+        Some((hub, pinned)) if demanded.is_none() => First::PinnedByOther(hub, pinned),
+        _ => First::Take,
     }
 }
 
@@ -48,6 +86,20 @@ mod tests {
         assert_eq!(judge(Some("old"), "old", Some("old")), Verdict::Pinned);
         assert_eq!(judge(Some("old"), "new", None), Verdict::Ask);
         assert_eq!(judge(None, "new", None), Verdict::Ask);
+    }
+
+    #[test]
+    fn a_jump_hosts_key_is_taken_unseen_only_where_no_hub_has_pinned_another() {
+        let hub = HubName::new("mvu23s").unwrap();
+        let others = |key: &str| vec![(hub.clone(), key.to_owned())];
+        assert_eq!(first("new", None, &[], None), First::Take);
+        assert_eq!(first("new", None, &others("new"), None), First::Take);
+        assert_eq!(first("new", Some("new"), &others("old"), None), First::Take);
+        assert_eq!(first("new", Some("old"), &[], None), First::NotPinned("old"));
+        assert_eq!(first("new", Some("old"), &others("new"), Some("new")), First::NotPinned("old"));
+        assert_eq!(first("new", None, &others("old"), None), First::PinnedByOther(&hub, "old"));
+        assert_eq!(first("new", None, &others("old"), Some("new")), First::Take);
+        assert_eq!(first("new", Some("new"), &others("new"), Some("old")), First::NotDemanded("old"));
     }
 
     #[test]

@@ -3,6 +3,35 @@
 use crate::hub::HubName;
 use crate::observed::Unseen;
 
+/// What follows in a tunnel's words where it got no further than the jump host.
+const AT_JUMP_HOST: &str = "at the jump host: ";
+
+/// The same for a jump host.
+const KNOWN_OF_JUMP_HOST: [(&str, &str); 7] = [
+    (
+        "Host key verification failed",
+        "the jump host shows another host key than the one that is pinned: `fleet trust {}` shows both, and pins the new one once \
+         you have made sure of it",
+    ),
+    (
+        "Permission denied",
+        "the jump host does not take the key: put its public half into the account's ~/.ssh/authorized_keys there, or name another \
+         with `ssh_jump_key` in fleet.toml",
+    ),
+    (
+        "stdio forwarding failed",
+        "the jump host answers, and does not get to the master: is that running, are `ip` and `ssh_port` right, does its security \
+         group let the jump host in, and does the jump host's sshd allow it (AllowTcpForwarding)?",
+    ),
+    (
+        "Connection refused",
+        "nothing listens at the jump host's SSH port: is its sshd running, and the port in `ssh_jump` right?",
+    ),
+    ("timed out", "the jump host does not answer: is it running, and is `ssh_jump` right?"),
+    ("No route to host", "the jump host does not answer: is it running, and is `ssh_jump` right?"),
+    ("Could not resolve", "the sandbox finds no address for the jump host's name: is `ssh_jump` right?"),
+];
+
 /// What OpenSSH says, and what to do then. `{}` is the hub.
 const KNOWN: [(&str, &str); 8] = [
     (
@@ -41,7 +70,8 @@ const KNOWN: [(&str, &str); 8] = [
 
 /// What to do about a tunnel that says this; `None` where its words tell nothing.
 fn advice(hub: &HubName, words: &str) -> Option<String> {
-    let (_, what) = KNOWN.iter().find(|(word, _)| words.contains(word))?;
+    let known = if words.contains(AT_JUMP_HOST) { &KNOWN_OF_JUMP_HOST[..] } else { &KNOWN };
+    let (_, what) = known.iter().find(|(word, _)| words.contains(word))?;
     Some(what.replace("{}", hub.as_str()))
 }
 
@@ -68,6 +98,26 @@ mod tests {
         let words = "ssh to ubuntu@10.0.0.1 ended with status 255: Host key verification failed. ";
         assert!(advice(&hub(), words).unwrap().contains("`fleet trust ou23s`"));
         assert_eq!(advice(&hub(), "ssh to ubuntu@10.0.0.1 ended with status 0: no reason given"), None);
+    }
+
+    #[test]
+    fn the_advice_is_about_the_host_that_failed() {
+        let said = |words: &str| {
+            advice(
+                &hub(),
+                &format!("ssh to ubuntu@10.0.0.1 by way of op@bastion ended with status 255: {words}"),
+            )
+            .unwrap()
+        };
+        assert!(said("Permission denied (publickey).").contains("the master does not take"));
+        assert!(
+            said("at the jump host: op@bastion: Permission denied (publickey).").contains("ssh_jump_key")
+        );
+        assert!(
+            said("at the jump host: Host key verification failed.").contains("the jump host shows another")
+        );
+        let onward = "at the jump host: stdio forwarding failed ";
+        assert!(said(onward).contains("does not get to the master"));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::hub::{ADOPTED_KNOWN_HOSTS, ADOPTED_SOCKET, Fleet, Hub, SandboxSettings};
+use crate::hub::{
+    ADOPTED_JUMP_KNOWN_HOSTS, ADOPTED_KNOWN_HOSTS, ADOPTED_SOCKET, Fleet, Hub, SandboxSettings,
+};
 use crate::text::hex;
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
@@ -22,6 +24,10 @@ pub mod paths {
     pub const TUNNEL: &str = "/run/fleet";
     /// What the tunnel says in a container that fleet did not make: that container's own log is what people type and see.
     pub const ADOPTED_LOG: &str = "/tmp/.fleet-tunnel.log";
+    /// The private key for the jump host, where it is another one than the master's.
+    pub const JUMP_KEY: &str = "/home/openstack/.ssh/fleet-jump-key";
+    /// The directory of the SSH agent's socket.
+    pub const AGENT: &str = "/run/fleet-agent";
     /// What fleet brings into the container.
     pub const PROGRAMS: &str = "/opt/fleet";
     /// Runs a command with the openrc sourced.
@@ -140,7 +146,7 @@ impl SandboxSpec {
         env.extend(Self::tunnel_env(hub));
         let home = |dir: &str| format!("{}/{dir}", paths::HOME);
         let bind = |source: PathBuf, target: String, read_only: bool| Mount { source, target, read_only };
-        let mounts = vec![
+        let mut mounts = vec![
             bind(hub.openrc.clone(), paths::OPENRC.to_owned(), true),
             bind(hub.ssh.key.clone(), key, true),
             bind(hub.state.join("kube"), home(".kube"), false),
@@ -155,6 +161,15 @@ impl SandboxSpec {
             ),
             bind(hub.tunnel_dir(), paths::TUNNEL.to_owned(), false),
         ];
+        if let Some(jump) = hub.ssh.jump.as_ref().filter(|jump| jump.key != hub.ssh.key) {
+            mounts.push(bind(jump.key.clone(), paths::JUMP_KEY.to_owned(), true));
+        }
+        if let Some((dir, socket)) =
+            hub.ssh.agent.as_deref().and_then(|agent| Some((agent.parent()?, file_name(agent))))
+        {
+            mounts.push(bind(dir.to_owned(), paths::AGENT.to_owned(), true));
+            env.insert("SSH_AUTH_SOCK", format!("{}/{socket}", paths::AGENT));
+        }
         Self {
             container: format!("{fleet}-{name}"),
             fleet: fleet.to_owned(),
@@ -176,19 +191,31 @@ impl SandboxSpec {
         let own = [
             ("FLEET_SOCKET", beside_kubeconfig(ADOPTED_SOCKET)),
             ("FLEET_KNOWN_HOSTS", beside_kubeconfig(ADOPTED_KNOWN_HOSTS)),
+            ("FLEET_JUMP_KNOWN_HOSTS", beside_kubeconfig(ADOPTED_JUMP_KNOWN_HOSTS)),
         ];
         let env = Self::tunnel_env(hub).into_iter().chain(own);
         env.map(|(name, value)| format!("{name}={value}")).collect()
     }
 
     /// What a tunnel goes by: the master's address, and how it is reached.
-    pub fn tunnel_env(hub: &Hub) -> [(&'static str, String); 4] {
-        [
+    pub fn tunnel_env(hub: &Hub) -> Vec<(&'static str, String)> {
+        let key = format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key));
+        let mut env = vec![
             ("IP", hub.ip.to_string()),
             ("FLEET_SSH_USER", hub.ssh.user.clone()),
             ("FLEET_SSH_PORT", hub.ssh.port.to_string()),
-            ("FLEET_SSH_KEY", format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key))),
-        ]
+            ("FLEET_SSH_KEY", key.clone()),
+        ];
+        if let Some(jump) = &hub.ssh.jump {
+            let jump_key = if jump.key == hub.ssh.key { key } else { paths::JUMP_KEY.to_owned() };
+            env.extend([
+                ("FLEET_JUMP_USER", jump.at.user.clone()),
+                ("FLEET_JUMP_HOST", jump.at.host.clone()),
+                ("FLEET_JUMP_PORT", jump.at.port.to_string()),
+                ("FLEET_JUMP_KEY", jump_key),
+            ]);
+        }
+        env
     }
 
     /// Directories of a hub's state, as the old scripts lay them out, and the tunnel's own.
@@ -348,6 +375,31 @@ mod tests {
             spec.env.clear();
         });
         assert_eq!(both, [Part::Environment, Part::Limits]);
+    }
+
+    #[test]
+    fn a_jump_host_and_an_agent_are_in_the_environment_and_the_mounts_and_nothing_is_where_there_are_none() {
+        let of = |hub: &Hub| SandboxSpec::of("fleet", hub, Owner { uid: 0, gid: 0 }, 1, 1, None);
+        let mut hub = crate::hub::samples::hub("a");
+        let plain = of(&hub);
+        assert!(!plain.env.keys().any(|name| name.contains("JUMP") || name.contains("AUTH")));
+        let at = crate::config::values::jump("op@bastion:2222").unwrap();
+        hub.ssh.jump = Some(crate::hub::JumpHost { at, key: hub.ssh.key.clone() });
+        let same_key = of(&hub);
+        assert_eq!(same_key.drift_from(&plain.fingerprint()), [Part::Environment]);
+        assert_eq!(
+            (&*same_key.env["FLEET_JUMP_HOST"], &*same_key.env["FLEET_JUMP_PORT"]),
+            ("bastion", "2222")
+        );
+        assert_eq!(same_key.env["FLEET_JUMP_KEY"], same_key.env["FLEET_SSH_KEY"]);
+        hub.ssh.jump.as_mut().unwrap().key = "/other/key".into();
+        let other_key = of(&hub);
+        assert_eq!(other_key.drift_from(&same_key.fingerprint()), [Part::Environment, Part::Mounts]);
+        hub.ssh.agent = Some("/agents/mine/agent.sock".into());
+        let agent = of(&hub);
+        assert_eq!(agent.env["SSH_AUTH_SOCK"], "/run/fleet-agent/agent.sock");
+        let mount = agent.mounts.last().unwrap();
+        assert_eq!((mount.source.to_str(), mount.read_only), (Some("/agents/mine"), true));
     }
 
     #[test]

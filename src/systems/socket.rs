@@ -23,8 +23,8 @@ pub fn listen(socket: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// A path that fits, and what it goes by.
-fn short(socket: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
+/// A path that fits, and what it goes by, which has to be held as long as the path is used.
+pub fn short(socket: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
     if socket.as_os_str().len() <= PATH_LIMIT {
         return Ok((socket.to_owned(), None));
     }

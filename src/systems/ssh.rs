@@ -1,37 +1,39 @@
-//! What fleet itself does on a master by SSH: see its host key, and fetch its kubeconfig. The only importer of `ssh2`.
+//! What fleet itself does on a master by SSH: see its host key, and fetch its kubeconfig; by way of a jump host where there is one. The
+//! only importer of `ssh2`.
 //!
 //! libssh2 blocks, so it runs on threads of its own. Each call of it gets what is left of one deadline, and a caller
 //! that goes away (time limit, Ctrl-C) hangs the connection up, which ends the thread.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, Shutdown};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use secrecy::{ExposeSecret, SecretString};
-use ssh2::{Channel, MethodType, Session};
+use ssh2::{MethodType, Session};
 use tokio::time::timeout;
 
+pub use self::agent::AgentProblem;
 pub use self::error::{Error, Libssh2, Peer};
 use self::host_key::HOST_KEY_ALGORITHMS;
 pub use self::host_key::HostKey;
+use self::jump::Way;
+use self::login::Login;
 pub use self::private_key::KeyProblem;
 use self::private_key::load_key;
-use crate::hub::SshTarget;
-use crate::text::excerpt;
+use self::run::Ran;
+use crate::hub::{JumpHost, SshTarget};
 
+mod agent;
 mod error;
 mod host_key;
+mod jump;
+mod login;
 mod private_key;
+mod run;
+#[cfg(test)]
+mod tests;
 
 /// Where a master may keep a kubeconfig, and how to read it there. kubeadm's is root's alone.
 const ADMIN_CONF: [&str; 2] = ["sudo -n cat /etc/kubernetes/admin.conf", "cat ~/.kube/config"];
-
-/// The most bytes that are taken of a kubeconfig. kubeadm's has less than 6 KiB.
-const OUTPUT_LIMIT: usize = 1 << 20;
-
-/// How many of an agent's keys are tried: sshd hangs up after six (`MaxAuthTries`).
-const AGENT_KEYS: usize = 5;
 
 /// How much longer than libssh2's own deadline is waited for its thread, so that its message is the one that is seen.
 const GRACE: Duration = Duration::from_millis(300);
@@ -39,17 +41,41 @@ const GRACE: Duration = Duration::from_millis(300);
 /// libssh2's `LIBSSH2_ERROR_TIMEOUT`.
 const TIMED_OUT: ssh2::ErrorCode = ssh2::ErrorCode::Session(-9);
 
-/// Asks a server for its host key: one of the pinned key's type, where it has one, because a server has several; otherwise the
-/// best that it has.
+/// The host keys of the servers that are on the way to a master, and the master's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pins {
+    /// The master's.
+    pub master: HostKey,
+    /// The jump host's, where there is one.
+    pub jump: Option<HostKey>,
+}
+
+/// Asks a master for its host key: one of the pinned key's type, where it has one, because a server has several; otherwise the
+/// best that it has. `jump` is the pinned key of the jump host, if the way leads by one: whoever that is is told nothing and
+/// asked for nothing before it has shown that key.
 pub async fn host_key(
+    target: &SshTarget,
     ip: IpAddr,
-    port: u16,
+    pinned: Option<&HostKey>,
+    jump: Option<&HostKey>,
+    limit: Duration,
+) -> Result<HostKey, Error> {
+    let algorithms = preference(pinned);
+    let call = Call::new(Peer::new(ip, target.port), limit);
+    let way = Way::prepare(&call, target, jump).await?;
+    call.on_thread(way, move |call, session| call.handshake(session, &algorithms)).await
+}
+
+/// Asks a jump host for its host key.
+pub async fn jump_host_key(
+    jump: &JumpHost,
     pinned: Option<&HostKey>,
     limit: Duration,
 ) -> Result<HostKey, Error> {
     let algorithms = preference(pinned);
-    let call = Call::new(ip, port, limit);
-    call.on_thread(move |session| call.handshake(session, &algorithms)).await
+    let call = Call::new(Peer::new(&jump.at.host, jump.at.port), limit);
+    let asked = call.on_thread(None, move |call, session| call.handshake(session, &algorithms)).await;
+    asked.map_err(Error::at_jump_host)
 }
 
 /// Fetches the cluster's kubeconfig from its master: kubeadm's `admin.conf`, else the account's own. It is a secret.
@@ -59,26 +85,49 @@ pub async fn host_key(
 pub async fn read_admin_conf(
     target: &SshTarget,
     ip: IpAddr,
-    pinned: &HostKey,
+    pins: &Pins,
     limit: Duration,
 ) -> Result<String, Error> {
-    let key = match load_key(&target.key) {
-        Err(source) if !has_agent() => return Err(Error::Key { path: target.key.clone(), source }),
-        key => key,
-    };
-    let (target, pinned) = (target.clone(), pinned.clone());
-    let call = Call::new(ip, target.port, limit);
-    call.on_thread(move |session| {
+    let user = target.user.clone();
+    logged_in(target, ip, pins, limit, move |call, session| call.fetch(session, &user)).await
+}
+
+/// Logs in on a master, and does nothing there: the way to it can be gone.
+pub async fn reach(target: &SshTarget, ip: IpAddr, pins: &Pins, limit: Duration) -> Result<(), Error> {
+    logged_in(target, ip, pins, limit, |_, _| Ok(())).await
+}
+
+async fn logged_in<T: Send + 'static>(
+    target: &SshTarget,
+    ip: IpAddr,
+    pins: &Pins,
+    limit: Duration,
+    work: impl FnOnce(&Call, &Session) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let call = Call::new(Peer::new(ip, target.port), limit);
+    let login = Login::prepare(&target.user, &target.key, target.agent.as_deref(), &call).await?;
+    let way = Way::prepare(&call, target, pins.jump.as_ref()).await?;
+    let pinned = pins.master.clone();
+    call.on_thread(way, move |call, session| {
         call.handshake_pinned(session, &pinned)?;
-        call.log_in(session, &target, key)?;
-        call.fetch(session, &target.user)
+        login.log_in(call, session)?;
+        work(call, session)
     })
     .await
 }
 
-/// Whether a private key can be used by a sandbox's tunnel, where nobody types a passphrase and no agent is.
-pub fn check_key(path: &Path) -> Result<(), Error> {
-    load_key(path).map(drop).map_err(|source| Error::Key { path: path.to_owned(), source })
+/// Whether the private keys can be used by a sandbox's tunnel, where nobody types a passphrase.
+pub fn check_keys(target: &SshTarget) -> Result<(), Error> {
+    let check = |path: &std::path::Path| match load_key(path) {
+        // The agent has the private half.
+        Err(KeyProblem::Passphrase | KeyProblem::Public) if target.agent.is_some() => Ok(()),
+        loaded => loaded.map(drop).map_err(|source| Error::Key { path: path.to_owned(), source }),
+    };
+    check(&target.key)?;
+    match &target.jump {
+        Some(jump) if jump.key != target.key => check(&jump.key).map_err(Error::at_jump_host),
+        _ => Ok(()),
+    }
 }
 
 /// The algorithms to ask a server for: the pinned key's first, the others too, so that a change can be told as one.
@@ -89,13 +138,8 @@ fn preference(pinned: Option<&HostKey>) -> String {
     own.into_iter().chain(others).collect::<Vec<_>>().join(",")
 }
 
-/// Whether an SSH agent can be asked.
-fn has_agent() -> bool {
-    std::env::var_os("SSH_AUTH_SOCK").is_some_and(|socket| !socket.is_empty())
-}
-
 /// One connection, and the deadline of all that is done over it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Call {
     peer: Peer,
     limit: Duration,
@@ -113,8 +157,13 @@ impl Drop for HangUp {
 }
 
 impl Call {
-    fn new(ip: IpAddr, port: u16, limit: Duration) -> Self {
-        Self { peer: Peer { ip, port }, limit, end: Instant::now() + limit }
+    fn new(peer: Peer, limit: Duration) -> Self {
+        Self { peer, limit, end: Instant::now() + limit }
+    }
+
+    /// With another server, up to the same moment.
+    fn with(&self, peer: Peer) -> Self {
+        Self { peer, ..self.clone() }
     }
 
     fn left(&self) -> Duration {
@@ -122,33 +171,49 @@ impl Call {
     }
 
     fn timed_out(&self, doing: &'static str) -> Error {
-        Error::TimedOut { peer: self.peer, doing, limit: self.limit }
+        Error::TimedOut { peer: self.peer.clone(), doing, limit: self.limit }
     }
 
-    /// Connects, and does the blocking work on a thread that ends with this future, however that ends.
+    /// Connects, by way of a jump host where one is given, and does the blocking work on a thread that ends with this future,
+    /// however that ends.
     async fn on_thread<T: Send + 'static>(
         self,
-        work: impl FnOnce(&mut Session) -> Result<T, Error> + Send + 'static,
+        way: Option<Way>,
+        work: impl FnOnce(&Call, &mut Session) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let peer = self.peer;
-        let (stream, _hang_up) = timeout(self.limit, self.connect())
-            .await
-            .map_err(|_| self.timed_out("connecting"))?
-            .map_err(|source| Error::Connect { peer, source })?;
+        let (stream, _hang_up) = match &way {
+            None => self.connected().await?,
+            Some(way) => way.call.connected().await.map_err(Error::at_jump_host)?,
+        };
+        let call = self.clone();
         let thread = tokio::task::spawn_blocking(move || {
-            let mut session =
-                Session::new().map_err(|error| Error::Handshake { peer, source: error.into() })?;
-            session.set_tcp_stream(stream);
-            work(&mut session)
+            let mut session = call.session()?;
+            match way {
+                None => session.set_tcp_stream(stream),
+                Some(way) => session.set_tcp_stream(way.open(stream, &call)?),
+            }
+            work(&call, &mut session)
         });
         timeout(self.left() + GRACE, thread)
             .await
             .map_err(|_| self.timed_out("speaking SSH"))?
-            .map_err(|source| Error::Thread { peer, source })?
+            .map_err(|source| Error::Thread { peer: self.peer.clone(), source })?
     }
 
-    async fn connect(self) -> io::Result<(std::net::TcpStream, HangUp)> {
-        let stream = tokio::net::TcpStream::connect((self.peer.ip, self.peer.port)).await?.into_std()?;
+    fn session(&self) -> Result<Session, Error> {
+        Session::new().map_err(|error| Error::Handshake { peer: self.peer.clone(), source: error.into() })
+    }
+
+    async fn connected(&self) -> Result<(std::net::TcpStream, HangUp), Error> {
+        timeout(self.left(), self.connect())
+            .await
+            .map_err(|_| self.timed_out("connecting"))?
+            .map_err(|source| Error::Connect { peer: self.peer.clone(), source })
+    }
+
+    async fn connect(&self) -> io::Result<(std::net::TcpStream, HangUp)> {
+        let address = (self.peer.host.as_str(), self.peer.port);
+        let stream = tokio::net::TcpStream::connect(address).await?.into_std()?;
         stream.set_nonblocking(false)?;
         let hang_up = HangUp(stream.try_clone()?);
         Ok((stream, hang_up))
@@ -179,13 +244,13 @@ impl Call {
     }
 
     fn handshake(&self, session: &mut Session, algorithms: &str) -> Result<HostKey, Error> {
-        let peer = self.peer;
-        let failed = |source| Error::Handshake { peer, source };
+        let peer = || self.peer.clone();
+        let failed = |source| Error::Handshake { peer: peer(), source };
         session.method_pref(MethodType::HostKey, algorithms).map_err(|error| failed(error.into()))?;
         let mut shaking = session.clone();
         self.step(session, "agreeing on keys", || shaking.handshake(), failed)?;
-        let (blob, _) = session.host_key().ok_or(Error::UnknownHostKey { peer })?;
-        HostKey::from_blob(blob).ok_or(Error::UnknownHostKey { peer })
+        let (blob, _) = session.host_key().ok_or_else(|| Error::UnknownHostKey { peer: peer() })?;
+        HostKey::from_blob(blob).ok_or_else(|| Error::UnknownHostKey { peer: peer() })
     }
 
     fn handshake_pinned(&self, session: &mut Session, pinned: &HostKey) -> Result<(), Error> {
@@ -194,37 +259,10 @@ impl Call {
             return Ok(());
         }
         Err(Error::HostKeyChanged {
-            peer: self.peer,
+            peer: self.peer.clone(),
             pinned: pinned.fingerprint(),
             found: found.fingerprint(),
         })
-    }
-
-    fn log_in(
-        &self,
-        session: &Session,
-        target: &SshTarget,
-        key: Result<SecretString, KeyProblem>,
-    ) -> Result<(), Error> {
-        let path = target.key.clone();
-        match key {
-            Ok(key) => self.step(
-                session,
-                "logging in",
-                || session.userauth_pubkey_memory(&target.user, None, key.expose_secret(), None),
-                |source| Error::Authenticate {
-                    user: target.user.clone(),
-                    peer: self.peer,
-                    path: path.clone(),
-                    source,
-                },
-            ),
-            // The agent is a second chance: where it fails too, the key's file is what has to be mended.
-            Err(source) => {
-                self.arm(session);
-                agent_log_in(session, &target.user).map_err(|_| Error::Key { path, source })
-            }
-        }
     }
 
     fn fetch(&self, session: &Session, user: &str) -> Result<String, Error> {
@@ -235,7 +273,7 @@ impl Call {
                 Err(end) => tried.push(format!("`{command}` {end}")),
             }
         }
-        Err(Error::NoAdminConf { user: user.to_owned(), peer: self.peer, tried: tried.join("; ") })
+        Err(Error::NoAdminConf { user: user.to_owned(), peer: self.peer.clone(), tried: tried.join("; ") })
     }
 
     /// A command's output, or how it ended.
@@ -245,180 +283,9 @@ impl Call {
         user: &str,
         command: &'static str,
     ) -> Result<Result<String, String>, Error> {
-        let (peer, user) = (self.peer, user.to_owned());
+        let (peer, user) = (self.peer.clone(), user.to_owned());
         let failed = |source| Error::Run { command, user, peer, source };
         self.step(session, "fetching the kubeconfig", || Ran::new(self, session, command), failed)
             .map(Ran::output)
-    }
-}
-
-/// A command that has ended.
-struct Ran {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    status: i32,
-    signal: Option<String>,
-}
-
-impl Ran {
-    fn new(call: &Call, session: &Session, command: &str) -> Result<Self, Libssh2> {
-        let mut channel = session.channel_session()?;
-        let ran = Self::on(call, session, &mut channel, command);
-        if ran.is_err() {
-            // Dropping a channel waits for the server to close it, which one that is silent does not.
-            session.set_timeout(1);
-        }
-        ran
-    }
-
-    fn on(call: &Call, session: &Session, channel: &mut Channel, command: &str) -> Result<Self, Libssh2> {
-        call.arm(session);
-        channel.exec(command)?;
-        let stdout = read_bounded(call, session, channel)?;
-        let stderr = read_bounded(call, session, &mut channel.stderr())?;
-        call.arm(session);
-        channel.wait_close()?;
-        // libssh2 says 0 for a command that a signal ended.
-        let (status, signal) = (channel.exit_status()?, channel.exit_signal()?.exit_signal);
-        Ok(Self { stdout, stderr, status, signal })
-    }
-
-    /// What it wrote; else how it ended, with what it complained about. What it wrote is never in that.
-    fn output(self) -> Result<String, String> {
-        let complaint = match excerpt(&String::from_utf8_lossy(&self.stderr)) {
-            line if line.is_empty() => String::new(),
-            line => format!(" ({line})"),
-        };
-        if let Some(signal) = self.signal {
-            return Err(format!("was ended by signal {}{complaint}", excerpt(&signal)));
-        }
-        if self.status != 0 {
-            return Err(format!("ended with status {}{complaint}", self.status));
-        }
-        match String::from_utf8(self.stdout) {
-            Ok(text) if text.trim().is_empty() => Err(format!("wrote nothing{complaint}")),
-            Ok(text) => Ok(text),
-            Err(_) => Err("wrote something that is not text".to_owned()),
-        }
-    }
-}
-
-/// Reads to the end. More than the limit is an error: half a kubeconfig is of no use.
-fn read_bounded(call: &Call, session: &Session, from: &mut impl Read) -> Result<Vec<u8>, Libssh2> {
-    let mut all = Vec::new();
-    let mut chunk = [0; 8 << 10];
-    loop {
-        call.arm(session);
-        let read = from.read(&mut chunk)?;
-        if read == 0 {
-            return Ok(all);
-        }
-        all.extend_from_slice(&chunk[..read]);
-        if all.len() > OUTPUT_LIMIT {
-            return Err(Libssh2(format!("it writes more than {OUTPUT_LIMIT} bytes")));
-        }
-    }
-}
-
-fn agent_log_in(session: &Session, user: &str) -> Result<(), ssh2::Error> {
-    let mut agent = session.agent()?;
-    agent.connect()?;
-    agent.list_identities()?;
-    for identity in agent.identities()?.iter().take(AGENT_KEYS) {
-        if agent.userauth(user, identity).is_ok() {
-            return Ok(());
-        }
-    }
-    Err(ssh2::Error::eof())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::net::TcpListener;
-
-    use super::*;
-    use crate::exit::chain;
-
-    const LIMIT: Duration = Duration::from_secs(5);
-    /// For servers that never answer.
-    const SHORT: Duration = Duration::from_millis(300);
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    #[test]
-    fn a_commands_output_is_taken_only_if_it_ended_well() {
-        let ran = |stdout: &str, stderr: &str, status, signal: Option<&str>| {
-            let (stdout, stderr) = (stdout.into(), stderr.into());
-            Ran { stdout, stderr, status, signal: signal.map(ToOwned::to_owned) }.output()
-        };
-        assert_eq!(ran("a: 1\n", "warning", 0, None).unwrap(), "a: 1\n");
-        assert_eq!(
-            ran("half a secret", "sudo: a\npassword\u{1b}[0m", 1, None).unwrap_err(),
-            "ended with status 1 (sudo: a password [0m)"
-        );
-        assert_eq!(ran("half a secret", "", 0, Some("KILL")).unwrap_err(), "was ended by signal KILL");
-        assert_eq!(ran(" \n", "", 0, None).unwrap_err(), "wrote nothing");
-    }
-
-    #[tokio::test]
-    async fn a_port_where_nobody_listens_is_told_as_refused() {
-        let port = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap().port();
-        let error = host_key(HERE, port, None, LIMIT).await.unwrap_err();
-        assert!(matches!(error, Error::Connect { .. }));
-        assert!(
-            chain(&error).contains(&format!("127.0.0.1:{port}: Connection refused")),
-            "{}",
-            chain(&error)
-        );
-        assert!(error.hint().unwrap().contains("no SSH server listens"));
-    }
-
-    #[tokio::test]
-    async fn a_server_that_never_answers_costs_the_time_limit_alone() {
-        let listener = TcpListener::bind((HERE, 0)).unwrap();
-        let start = Instant::now();
-        let error = host_key(HERE, listener.local_addr().unwrap().port(), None, SHORT).await.unwrap_err();
-        assert!(matches!(error, Error::TimedOut { doing: "agreeing on keys", .. }), "{error:?}");
-        assert!(start.elapsed() < SHORT * 3);
-    }
-
-    #[tokio::test]
-    async fn a_server_that_trickles_costs_the_time_limit_alone() {
-        let listener = TcpListener::bind((HERE, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            while stream.write_all(b"a\r\n").is_ok() {
-                std::thread::sleep(SHORT / 20);
-            }
-        });
-        let start = Instant::now();
-        let error = host_key(HERE, port, None, SHORT).await.unwrap_err();
-        assert!(matches!(error, Error::TimedOut { .. } | Error::Handshake { .. }), "{error:?}");
-        assert!(start.elapsed() < SHORT * 3);
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_no_ssh_server_is_told_as_such() {
-        let listener = TcpListener::bind((HERE, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        });
-        let error = host_key(HERE, port, None, LIMIT).await.unwrap_err();
-        assert!(matches!(error, Error::Handshake { .. }), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn a_caller_that_goes_away_hangs_up() {
-        let listener = TcpListener::bind((HERE, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let call = host_key(HERE, port, None, Duration::from_mins(1));
-        assert!(timeout(SHORT, call).await.is_err());
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        // libssh2's banner, and then the end and not a time limit.
-        stream.read_to_end(&mut Vec::new()).unwrap();
     }
 }

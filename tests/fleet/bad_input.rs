@@ -191,7 +191,13 @@ fn an_ssh_key_that_cannot_be_used_is_refused() {
         refused(&fleet, &[&args[..], &[path.to_str().expect("UTF-8")]].concat(), &[&[name], words].concat());
     };
     with("missing", &["there is no such file", "hint: name the private key that the master knows"]);
-    with("locked", &["it has a passphrase", "hint: make a key without a passphrase"]);
+    with(
+        "locked",
+        &[
+            "it has a passphrase",
+            "hint: the tunnel has to come up with nobody there: let an agent have the key",
+        ],
+    );
     with("locked.pub", &["public key"]);
     with("text", &["not a private key"]);
     std::fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("set");

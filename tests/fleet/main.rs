@@ -57,4 +57,7 @@ mod standin_retries;
 mod status;
 mod tokens;
 mod tunnel;
+mod tunnel_engine;
+mod tunnel_jump;
+mod tunnel_keys;
 mod up;

@@ -48,7 +48,7 @@ pub fn give_back(from: &Path, path: &Path) -> Result<(), Failure> {
 pub async fn restart(place: Place<'_>, hub: &Hub, sandbox: &Sandbox) -> Result<(), Failure> {
     let Place { engine, fleet, interrupt } = place;
     let _hold = interrupt.hold();
-    for path in [&hub.openrc, &hub.ssh.key] {
+    for path in [&hub.openrc, &hub.ssh.key].into_iter().chain(hub.ssh.jump.as_ref().map(|jump| &jump.key)) {
         // The engine would refuse to start it, and there would be none.
         if !path.is_file() {
             return Err(Failure {

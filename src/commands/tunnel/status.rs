@@ -63,17 +63,26 @@ fn problem(look: &TunnelLook) -> Option<Unseen> {
 }
 
 fn table(looks: &[TunnelLook], now: Timestamp) -> Table {
-    let mut table = Table::new(&["HUB", "TUNNEL", ">SINCE", ">ANSWERS IN", "MASTER", "HOST KEY"], None);
+    let by_way = looks.iter().any(|look| look.jump.is_some());
+    let mut headings = vec!["HUB", "TUNNEL", ">SINCE", ">ANSWERS IN", "MASTER", "HOST KEY"];
+    if by_way {
+        headings.extend(["BY WAY OF", "ITS HOST KEY"]);
+    }
+    let mut table = Table::new(&headings, None);
     for look in looks {
         let took = look.answered_ms.map(|ms| format!("{ms} ms"));
-        table.row([
-            look.hub.as_str(),
-            tunnel_word(look.tunnel.as_ref()),
-            &age(look.since, now),
-            or_dash(took.as_deref()).as_ref(),
-            &look.master,
-            or_dash(look.host_key.as_deref()).as_ref(),
-        ]);
+        let mut row = vec![
+            look.hub.as_str().to_owned(),
+            tunnel_word(look.tunnel.as_ref()).to_owned(),
+            age(look.since, now),
+            or_dash(took.as_deref()).into_owned(),
+            look.master.clone(),
+            or_dash(look.host_key.as_deref()).into_owned(),
+        ];
+        if by_way {
+            row.extend([&look.jump, &look.jump_host_key].map(|cell| or_dash(cell.as_deref()).into_owned()));
+        }
+        table.row(row);
     }
     table
 }

@@ -192,6 +192,11 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
             prop::option::of("[a-z0-9][a-z0-9_.-]{0,8}"),
             prop::collection::vec("[a-z0-9][a-z0-9=_.:-]{0,8}", 0..3),
         ),
+        prop::option::of((
+            "[a-z]{1,5}@[a-z]{1,8}(:[1-9][0-9]{0,3})?",
+            prop::option::of(awkward()),
+            prop::option::of("(none|[a-z]{1,4}/[a-z]{1,4})"),
+        )),
     )
         .prop_map(
             |(
@@ -200,19 +205,32 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
                 openrc,
                 (ssh_user, ssh_port, ssh_key, project_domain),
                 (image, state, container, tags),
-            )| NewHub {
-                name: self::name(&name),
-                // In 10.0.0.0/8, where every address is a machine's.
-                ip: std::net::Ipv4Addr::from(0x0a00_0000 | (bits & 0x00ff_ffff)).into(),
-                openrc: Path::new("/rc").join(openrc),
-                ssh_user,
-                ssh_port,
-                ssh_key: ssh_key.map(|key| Path::new("/keys").join(key)),
-                project_domain,
-                image,
-                state: state.map(|state| Path::new("/states").join(state)),
-                container,
-                tags,
+                way,
+            )| {
+                // What fleet did not make has neither mounted.
+                let way = way.filter(|_| container.is_none());
+                let (ssh_jump, jump_key, agent) =
+                    way.map_or((None, None, None), |(jump, key, agent)| (Some(jump), key, agent));
+                NewHub {
+                    name: self::name(&name),
+                    // In 10.0.0.0/8, where every address is a machine's.
+                    ip: std::net::Ipv4Addr::from(0x0a00_0000 | (bits & 0x00ff_ffff)).into(),
+                    openrc: Path::new("/rc").join(openrc),
+                    ssh_user,
+                    ssh_port,
+                    ssh_key: ssh_key.map(|key| Path::new("/keys").join(key)),
+                    ssh_jump,
+                    ssh_jump_key: jump_key.map(|key| Path::new("/keys").join(key)),
+                    ssh_agent: agent.map(|agent| match agent.as_str() {
+                        "none" => agent.into(),
+                        _ => Path::new("/agents").join(agent),
+                    }),
+                    project_domain,
+                    image,
+                    state: state.map(|state| Path::new("/states").join(state)),
+                    container,
+                    tags,
+                }
             },
         )
 }
@@ -254,6 +272,12 @@ proptest! {
             prop_assert_eq!(&hub.ssh.user, new.ssh_user.as_ref().unwrap_or(&fleet.defaults.ssh_user));
             prop_assert_eq!(hub.ssh.port, new.ssh_port.unwrap_or(fleet.defaults.ssh_port));
             prop_assert!(new.ssh_key.as_ref().is_none_or(|key| *key == hub.ssh.key));
+            let jump = new.ssh_jump.as_ref().map(|jump| super::values::jump(jump).unwrap());
+            prop_assert_eq!(hub.ssh.jump.as_ref().map(|jump| &jump.at), jump.as_ref());
+            let key = new.ssh_jump_key.as_ref().unwrap_or(&hub.ssh.key);
+            prop_assert!(hub.ssh.jump.as_ref().is_none_or(|jump| jump.key == *key));
+            let agent = new.ssh_agent.clone().filter(|agent| agent != Path::new("none"));
+            prop_assert_eq!(&hub.ssh.agent, &agent);
             prop_assert_eq!(&hub.project_domain, &new.project_domain);
             prop_assert_eq!(&hub.image, new.image.as_ref().unwrap_or(&fleet.defaults.image));
         }

@@ -1,6 +1,6 @@
 //! Servers' host keys, as they go over the wire and as OpenSSH writes them. Pure.
 
-use std::net::IpAddr;
+use std::fmt::Display;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -33,8 +33,8 @@ impl HostKey {
     }
 
     /// The key of a server as fleet's own `known_hosts` files have it.
-    pub fn from_known_hosts(text: &str, ip: IpAddr, port: u16) -> Option<Self> {
-        let host = known_hosts_name(ip, port);
+    pub fn from_known_hosts(text: &str, host: impl Display, port: u16) -> Option<Self> {
+        let host = known_hosts_name(host, port);
         text.lines().find_map(|line| {
             let mut fields = line.split_whitespace();
             let (names, key_type, key) = (fields.next()?, fields.next()?, fields.next()?);
@@ -59,8 +59,8 @@ impl HostKey {
     }
 
     /// The line of a `known_hosts` file, without an end of line.
-    pub fn known_hosts_line(&self, ip: IpAddr, port: u16) -> String {
-        format!("{} {} {}", known_hosts_name(ip, port), self.key_type, self.base64())
+    pub fn known_hosts_line(&self, host: impl Display, port: u16) -> String {
+        format!("{} {} {}", known_hosts_name(host, port), self.key_type, self.base64())
     }
 
     /// OpenSSH's `HostKeyAlgorithms` for this key. Without it OpenSSH may ask the server for a key of another type, which
@@ -71,9 +71,9 @@ impl HostKey {
     }
 }
 
-/// A server's name in a `known_hosts` file (sshd(8)).
-fn known_hosts_name(ip: IpAddr, port: u16) -> String {
-    if port == 22 { ip.to_string() } else { format!("[{ip}]:{port}") }
+/// A server's name in a `known_hosts` file (sshd(8)), by its address or its own name.
+fn known_hosts_name(host: impl Display, port: u16) -> String {
+    if port == 22 { host.to_string() } else { format!("[{host}]:{port}") }
 }
 
 /// The first length-prefixed string of SSH's wire format (RFC 4251, 5).
@@ -84,6 +84,8 @@ pub(super) fn wire_string(bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn known_hosts_lines_are_those_of_openssh() {
         let [name, blob, _] = ED25519;
-        let line = |ip: &str, port| key(ED25519).known_hosts_line(ip.parse().unwrap(), port);
+        let line = |ip: &str, port| key(ED25519).known_hosts_line(ip.parse::<IpAddr>().unwrap(), port);
         assert_eq!(line("10.0.0.5", 22), format!("10.0.0.5 {name} {blob}"));
         assert_eq!(line("10.0.0.5", 2222), format!("[10.0.0.5]:2222 {name} {blob}"));
         assert_eq!(line("2001:DB8:0::5", 22), format!("2001:db8::5 {name} {blob}"));

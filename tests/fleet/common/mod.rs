@@ -1,6 +1,8 @@
 //! The real parts, and fleets of their own for tests.
 
+pub mod dockerd;
 pub mod fleet;
+pub mod jump;
 pub mod openstack;
 pub mod outside;
 pub mod pty;
