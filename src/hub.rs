@@ -1,5 +1,6 @@
 //! Hubs, their names, and the fleet that `fleet.toml` declares, once it has been checked.
 
+mod engine;
 #[cfg(test)]
 pub(crate) mod samples;
 
@@ -10,6 +11,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use engine::{DEFAULT_ENGINE, DeclaredEngine, Endpoint, EngineName, TlsFiles, place};
 
 /// A master's domain has to be shorter than this: Let's Encrypt issues no certificate for a longer name (its common name
 /// has at most 64 characters by RFC 5280, `ub-common-name`; operators keep one below).
@@ -169,6 +172,8 @@ pub struct Hub {
     pub container: Option<String>,
     /// What it is chosen by, beside its name.
     pub tags: Vec<String>,
+    /// The engine that its sandbox lives on.
+    pub engine: EngineName,
 }
 
 impl Hub {
@@ -285,8 +290,10 @@ pub struct Fleet {
     pub path: PathBuf,
     /// Its name: sandboxes are called `<fleet>-<hub>`, so that several fleets share an engine.
     pub name: String,
-    /// The local engine's socket.
-    pub engine: PathBuf,
+    /// The engines, the usual one first, where it has no name of its own; never none.
+    pub engines: Vec<DeclaredEngine>,
+    /// Where hubs live that say nothing else.
+    pub usual_engine: EngineName,
     /// Where state directories are, absolute.
     pub state_dir: PathBuf,
     /// What all sandboxes have in common.
@@ -328,6 +335,22 @@ impl Fleet {
     /// The hub of that name.
     pub fn hub(&self, name: &HubName) -> Option<&Hub> {
         self.hubs.iter().find(|hub| hub.name == *name)
+    }
+
+    /// The engine of that name.
+    pub fn engine(&self, name: &EngineName) -> Option<&DeclaredEngine> {
+        self.engines.iter().find(|engine| engine.name == *name)
+    }
+
+    /// Whether a hub's files and sockets may be out of its sandbox's reach, or the other way round.
+    pub fn may_be_elsewhere(&self, hub: &Hub) -> bool {
+        self.engine(&hub.engine).is_some_and(|engine| engine.endpoint.may_be_elsewhere())
+    }
+
+    /// The network that a hub's sandbox is on; the engine's own one where none is named.
+    pub fn network_of(&self, hub: &Hub) -> Option<&str> {
+        let own = self.engine(&hub.engine).and_then(|engine| engine.network.as_deref());
+        own.or(self.sandbox.network.as_deref())
     }
 
     /// Where a hub of that name keeps its state.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::hub::HubName;
+use crate::hub::{EngineName, HubName};
 use crate::sandbox::Part;
 
 pub use openrc::{CredentialKind, FileId, Login, OpenrcFile, OpenrcMount, Process, Processes, Validity};
@@ -111,6 +111,8 @@ pub struct Server {
 pub struct OldContainer {
     /// The engine's id.
     pub id: String,
+    /// The engine that has it.
+    pub engine: EngineName,
     /// Its name.
     pub name: String,
     /// Its image, as it was named when the container was made.
@@ -214,6 +216,8 @@ pub enum Subject {
     Hub(HubName),
     /// A project, named as people know it.
     Project(String),
+    /// A Docker engine.
+    Engine(EngineName),
 }
 
 impl fmt::Display for Subject {
@@ -221,6 +225,7 @@ impl fmt::Display for Subject {
         match self {
             Subject::Hub(name) => write!(f, "hub {name}"),
             Subject::Project(name) => write!(f, "project {name}"),
+            Subject::Engine(name) => write!(f, "engine {name}"),
         }
     }
 }
@@ -345,6 +350,8 @@ pub struct Sandbox {
     pub fingerprint: String,
     /// Whether the old scripts made it: then there is nothing that it should be but what it is.
     pub adopted: bool,
+    /// The engine that has it.
+    pub engine: EngineName,
     /// Whether it was put aside for one of another image, and waits to be removed or to come back.
     pub aside: bool,
 }
@@ -397,6 +404,9 @@ pub struct SandboxLook {
     pub state: Option<&'static str>,
     /// Whether commands can run in it.
     pub running: bool,
+    /// Why nobody can tell what there is: its engine does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
     /// The parts in which it is not what `fleet.toml` asks for now.
     pub drift: Vec<Part>,
 }
@@ -454,6 +464,8 @@ pub struct Credentials {
 pub struct HubLook {
     /// The hub.
     pub hub: HubName,
+    /// The engine that it lives on.
+    pub engine: EngineName,
     /// Its sandbox.
     pub sandbox: SandboxLook,
     /// Where `fleet.toml` says that its openrc is.

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
-use crate::observe::pinned_elsewhere;
+use crate::observe::{pinned_elsewhere, route};
 use crate::plan::adopt::Adoption;
 use crate::sandbox::Owner;
 use crate::systems::docker::Engine;
@@ -113,7 +113,7 @@ async fn adopt_steps(
 
     *at = Step::Declare;
     tell(Event::Begin(Step::Declare));
-    declare(fleet, hub, new, tell).await
+    declare(engine, fleet, hub, new, tell).await
 }
 
 /// Sees to it that the tunnel in a container that fleet did not make carries requests. Nothing holds it there but fleet's own
@@ -130,7 +130,8 @@ pub async fn bring_tunnel_up(
         return Err(Failure { exit: Exit::Failed, problems: vec![why.reason], hint: why.hint });
     }
     let limit = fleet.timeouts.kubernetes;
-    if let Ok(cluster) = Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await
+    if let Ok(cluster) =
+        Cluster::connect(&hub.kubeconfig(), route(engine, fleet, hub, container), limit).await
         && cluster.ready().await.is_ok()
     {
         return Ok(());

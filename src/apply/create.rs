@@ -7,13 +7,14 @@ use futures_util::future::OptionFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::elsewhere::{has_files, has_the_same};
 use super::host_keys::{self, Demanded, ssh_failure};
 use crate::config::{self, NewHub};
 use crate::exit::{Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub, JumpHost};
 use crate::interrupt::Interrupt;
-use crate::observe::{Sandboxes, look_at_openrc, tunnel_log};
+use crate::observe::{Sandboxes, look_at_openrc, route, tunnel_log};
 use crate::observed::Project;
 use crate::report::duration;
 use crate::sandbox::{Owner, SandboxSpec};
@@ -106,13 +107,15 @@ pub async fn create(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let mut undo = Undo::default();
-    let mut at = Step::HostKey;
+    let mut at = Step::Sandbox;
     let steps = async {
+        has_files(creation.engine, creation.fleet, creation.hub).await?;
+        at = Step::HostKey;
         let pins = look_at_keys(creation.fleet, creation.hub, creation.host_keys, tell).await?;
         steps(creation, &pins, &mut undo, &mut at, tell).await?;
         at = Step::Declare;
         tell(Event::Begin(at));
-        declare(creation.fleet, creation.hub, new, tell).await
+        declare(creation.engine, creation.fleet, creation.hub, new, tell).await
     };
     // On the heap: it holds the state of every client.
     let made = creation.interrupt.or(Box::pin(steps)).await;
@@ -157,8 +160,10 @@ async fn steps(
     }
 
     begin(Step::Sandbox, tell);
-    let id = undo.make_container(engine, SandboxSpec::new(fleet, hub, owner), interrupt).await?;
+    let spec = SandboxSpec::new(fleet, hub, owner);
+    let id = undo.make_container(engine, spec.clone(), interrupt).await?;
     engine.start(&id).await?;
+    has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;
 
     begin(Step::Tunnel, tell);
     wait_for_tunnel(engine, fleet, hub, &id).await?;
@@ -172,9 +177,11 @@ async fn steps(
 /// Makes what is missing of a hub that fleet.toml has. What was made stays where a later step fails: the sandbox goes on
 /// trying, and the next run goes on from there.
 pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
-    let mut at = Step::HostKey;
+    let mut at = Step::Sandbox;
     let mut undo = Undo::default();
     let steps = async {
+        has_files(creation.engine, creation.fleet, creation.hub).await?;
+        at = Step::HostKey;
         // A master that was pinned need not be there for its sandbox to be made again.
         let pins = match host_keys::pins(creation.hub) {
             Some(pins) => pins,
@@ -200,12 +207,13 @@ pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) 
 }
 
 pub(super) async fn declare(
+    engine: &Engine,
     fleet: &Fleet,
     hub: &Hub,
     new: &NewHub,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let stone = stone_of(fleet, hub).await?;
+    let stone = stone_of(engine, fleet, hub).await?;
     config::add_hub(&fleet.path, new)?;
     match stone {
         // One that cannot be removed keeps more than it has to, and that is all.
@@ -227,11 +235,12 @@ enum Stone {
     StillNeeded,
 }
 
-async fn stone_of(fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
+async fn stone_of(engine: &Engine, fleet: &Fleet, hub: &Hub) -> Result<Stone, Failure> {
     let Some(stone) = tombstone::of(fleet, &hub.name)? else { return Ok(Stone::None) };
+    let way = Sandboxes::look(engine, fleet).await?.route(fleet, hub);
     let asked = async {
         let limit = fleet.timeouts.kubernetes;
-        let cluster = Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), limit).await?;
+        let cluster = Cluster::connect(&hub.kubeconfig(), way, limit).await?;
         Ok::<_, kube::Error>((cluster.persistent_volumes().await?, cluster.claims().await?))
     };
     let (volumes, claims) = asked.await.map_err(|error| Failure::failed(&error))?;
@@ -322,7 +331,7 @@ pub async fn wait_for_tunnel(engine: &Engine, fleet: &Fleet, hub: &Hub, id: &str
     let deadline = Instant::now() + limit;
     loop {
         let request = fleet.timeouts.kubernetes.min(limit);
-        let error = match Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), request).await {
+        let error = match Cluster::connect(&hub.kubeconfig(), route(engine, fleet, hub, id), request).await {
             Ok(cluster) => match cluster.ready().await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,

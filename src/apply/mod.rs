@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod create;
 pub mod delete;
+mod elsewhere;
 pub mod host_keys;
 pub mod mark;
 pub mod openrc;

@@ -5,6 +5,7 @@ use futures_util::{StreamExt as _, stream};
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
 use super::host_keys::Demanded;
+use super::tunnel::reconnect;
 use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
 use crate::hub::{Fleet, Hub};
@@ -132,6 +133,18 @@ async fn one(
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
         }
         (Action::Finish, _) => finish(Upgrade { engine, fleet, hub, interrupt }).await,
+        (Action::Clear { .. }, _) => {
+            for id in &step.spare {
+                engine.remove(id).await?;
+            }
+            // It took the tunnel's socket with it, which all sandboxes of a hub have in common. One that does not run is started next.
+            match step.sandbox.as_deref() {
+                Some(id) if engine.processes(id).await.is_ok_and(|processes| !processes.all.is_empty()) => {
+                    reconnect(engine, fleet, hub, id, interrupt).await
+                }
+                _ => Ok(()),
+            }
+        }
         (Action::Start, Some(id)) => {
             engine.start(id).await?;
             answers(engine, fleet, hub, id, interrupt).await

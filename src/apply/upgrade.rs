@@ -1,4 +1,4 @@
-//! A sandbox of another image in the place of one that works: made beside it, and only once its API answers does the old one go.
+//! A sandbox of another image, or on another engine, in the place of one that works: made beside it, and only once its API answers does the old one go.
 //! Whatever goes wrong, the old one goes on.
 
 use super::create::{self, Creation, complete, try_credentials, wait_for_tunnel};
@@ -50,9 +50,9 @@ pub async fn upgrade(
         Ok(()) => Ok(engine.remove(old).await?),
         Err(mut failure) => {
             failure.problems.push(match back(what, old).await {
-                Ok(()) => "its sandbox of the old image goes on".to_owned(),
+                Ok(()) => "its old sandbox goes on".to_owned(),
                 Err(error) => {
-                    format!("and its sandbox of the old image does not go on: {}", error.problems.join("; "))
+                    format!("and its old sandbox does not go on: {}", error.problems.join("; "))
                 }
             });
             Err(failure)
@@ -99,8 +99,9 @@ pub async fn nobody_works(engine: &Engine, sandbox: &str) -> Result<(), Failure>
 async fn back(what: Upgrade<'_>, old: &str) -> Result<(), Failure> {
     let Upgrade { engine, fleet, hub, .. } = what;
     let name = fleet.sandbox_of(&hub.name);
-    if engine.container_is_ours(&name, &fleet.name).await? == Some(true) {
-        engine.remove(&name).await?;
+    let of_new = engine.on(&hub.engine)?;
+    if of_new.container_is_ours(&name, &fleet.name).await? == Some(true) {
+        of_new.remove(&name).await?;
     }
     engine.rename(old, &name).await?;
     engine.start(old).await?;

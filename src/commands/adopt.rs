@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::context::{Context, print, print_json, tell};
+use super::context::{Context, print, print_json, tell, tell_silent};
 use super::new::{begin, told};
 use crate::apply::adopt::{Taking, as_it_is, recreate};
 use crate::apply::create::Event;
 use crate::cli::Format;
 use crate::config::{self, NewHub, nearest};
 use crate::exit::{Exit, Failure};
-use crate::hub::Fleet;
+use crate::hub::{Fleet, Hub};
 use crate::observed::OldContainer;
 use crate::plan::adopt::{Adoption, Reading, read};
 use crate::plan::openrc::at_work;
@@ -55,6 +55,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = config::load_or_new(&path)?;
     let engine = context.engine(&fleet).await?;
     let found = context.unless_interrupted(engine.old_containers()).await??;
+    tell_silent(&found.silent, |_| Vec::new());
+    let found = found.found;
     let chosen = chosen(&found, &args.containers)?;
     let readings: Vec<Reading> =
         chosen.iter().map(|container| read(container, &fleet, &|path| path.exists())).collect();
@@ -107,13 +109,16 @@ async fn one(
 ) -> Result<(), Failure> {
     let mut new = as_new(adoption, !args.recreate);
     let (fleet, _) = config::preview_hub(path, &new)?;
+    if fleet.usual_engine == adoption.engine {
+        new.engine = None;
+    }
     if fleet.state_of(&adoption.hub) == adoption.state {
         new.state = None;
     }
     let (fleet, hub) = config::preview_hub(path, &new)?;
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     if args.recreate {
-        may_stop(args, engine, &fleet, adoption).await?;
+        may_stop(args, engine, &fleet, &hub, adoption).await?;
     }
     let progress = Progress::new(&format!("{}: checking", hub.name), 0);
     let taking =
@@ -141,13 +146,20 @@ async fn one(
 }
 
 /// Whether the old container may be stopped: whether nobody works in it.
-async fn may_stop(args: &Args, engine: &Engine, fleet: &Fleet, adoption: &Adoption) -> Result<(), Failure> {
+async fn may_stop(
+    args: &Args,
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    adoption: &Adoption,
+) -> Result<(), Failure> {
     let sandbox = fleet.sandbox_of(&adoption.hub);
-    if engine.container_is_ours(&sandbox, &fleet.name).await?.is_some() {
+    let there = engine.on(&hub.engine)?;
+    if there.container_is_ours(&sandbox, &fleet.name).await?.is_some() {
         return Err(Failure::usage(format!("hub {}: there is a container {sandbox} already", adoption.hub))
             .hint(format!("remove it (`docker rm -f {sandbox}`): a state directory is not in it")));
     }
-    if engine.image_id(fleet.hub(&adoption.hub).map_or("", |hub| &hub.image)).await?.is_none() {
+    if there.image_id(&hub.image).await?.is_none() {
         return Err(Failure::usage(format!(
             "hub {}: the engine does not have the sandbox's image",
             adoption.hub
@@ -189,6 +201,7 @@ fn as_new(adoption: &Adoption, as_it_is: bool) -> NewHub {
         image: None,
         state: Some(adoption.state.clone()),
         container: as_it_is.then(|| adoption.container.clone()),
+        engine: Some(adoption.engine.clone()),
         tags: Vec::new(),
     }
 }
@@ -258,7 +271,7 @@ fn problems(readings: &[Reading]) -> String {
         }
     }
     if readings.is_empty() {
-        text.push_str("no container of the old scripts is on this engine\n");
+        text.push_str("no container of the old scripts is on any engine of the fleet\n");
     }
     text
 }

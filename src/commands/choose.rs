@@ -16,7 +16,7 @@ pub use named::Hubs;
 #[command(next_help_heading = "Which hubs")]
 pub struct Choice {
     /// Every hub of the fleet
-    #[arg(long, conflicts_with_all = ["hub", "tag", "project"])]
+    #[arg(long, conflicts_with_all = ["hub", "tag", "project", "engine"])]
     all: bool,
 
     /// These hubs: names, globs ('ou*', '{ou,fsu}*') or regular expressions ('/^ou[0-9]+/')
@@ -31,6 +31,10 @@ pub struct Choice {
     #[arg(long, value_name = "PROJECT,...")]
     project: Vec<String>,
 
+    /// Hubs that live on one of these engines (`[engines]` in fleet.toml; the one without a name is `default`)
+    #[arg(long, value_name = "ENGINE,...")]
+    engine: Vec<String>,
+
     /// Not these hubs, whatever chooses them
     #[arg(long, value_name = "HUB,...")]
     exclude: Vec<String>,
@@ -43,6 +47,7 @@ impl Choice {
             hubs: self.hub.clone(),
             tags: self.tag.clone(),
             projects: self.project.clone(),
+            engines: self.engine.clone(),
             exclude: self.exclude.clone(),
         }
     }

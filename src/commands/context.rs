@@ -11,7 +11,7 @@ use crate::history::Record;
 use crate::hub::{Fleet, HubName};
 use crate::interrupt::Interrupt;
 use crate::observed::Unseen;
-use crate::systems::docker::{self, Engine};
+use crate::systems::docker::{self, Engine, Silent};
 
 /// See the module.
 #[derive(Debug)]
@@ -30,9 +30,10 @@ impl Context {
         config::load(&config::find(self.config.as_deref())?)
     }
 
-    /// Connects to the fleet's engine.
+    /// Connects to the fleet's engines, all at once. Where there are several, one that does not answer is no error here: its hubs are
+    /// silent.
     pub async fn engine(&self, fleet: &Fleet) -> Result<Engine, Failure> {
-        Engine::connect(&fleet.engine, fleet.timeouts.engine).await.map_err(|error| {
+        Engine::connect(&fleet.engines, fleet.timeouts.engine).await.map_err(|error| {
             let failure = no_engine(&error);
             match error.hint() {
                 Some(hint) => failure.hint(hint),
@@ -105,6 +106,22 @@ pub fn tell_unseen(unseen: &[Unseen]) {
         if let Some(hint) = &one.hint {
             tell(&format!("    {hint}\n"));
         }
+    }
+}
+
+/// Tells the engines that do not answer, one line each, with the hubs that are silent by it.
+pub fn tell_silent<'s>(silent: impl IntoIterator<Item = &'s Silent>, hubs: impl Fn(&Silent) -> Vec<String>) {
+    for one in silent {
+        let hubs = match hubs(one) {
+            hubs if hubs.is_empty() => String::new(),
+            hubs => format!("; its hubs are silent: {}", hubs.join(", ")),
+        };
+        tell(&format!(
+            "engine {} does not answer: {}{hubs}\n",
+            one.engine,
+            crate::text::one_line(&one.reason)
+        ));
+        one.hint.iter().for_each(|hint| tell(&format!("    {hint}\n")));
     }
 }
 

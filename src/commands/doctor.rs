@@ -10,7 +10,7 @@ use super::context::{Context, print, print_json};
 use super::status::{examine, old_containers};
 use crate::cli::Format;
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::{Fleet, Hub, HubName};
+use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observe::{Depth, Sandboxes, look_at_agent};
 use crate::plan::diagnose::{Finding, Severity, works};
 use crate::systems::docker::Engine;
@@ -30,7 +30,16 @@ pub struct Args {
 #[derive(Serialize)]
 struct Diagnosis {
     machine: Vec<Finding>,
+    /// None where there is but the usual one: what is wrong with it is wrong with the machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    engines: Vec<EngineFindings>,
     hubs: Vec<HubFindings>,
+}
+
+#[derive(Serialize)]
+struct EngineFindings {
+    engine: EngineName,
+    findings: Vec<Finding>,
 }
 
 #[derive(Serialize)]
@@ -43,13 +52,14 @@ struct HubFindings {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     // A file with problems is not a finding among others: without it there is nothing to look at.
     let fleet = context.fleet()?;
-    let mut diagnosis = Diagnosis { machine: on_disk(&fleet), hubs: Vec::new() };
-    match Engine::connect(&fleet.engine, fleet.timeouts.engine).await {
+    let mut diagnosis = Diagnosis { machine: on_disk(&fleet), engines: Vec::new(), hubs: Vec::new() };
+    match Engine::connect(&fleet.engines, fleet.timeouts.engine).await {
         Err(error) => diagnosis.machine.push(Finding::error(chain(&error), error.hint().unwrap_or_default())),
         Ok(engine) => {
-            images(&engine, &fleet, &mut diagnosis.machine).await?;
+            let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+            engines(&engine, &fleet, &sandboxes, &mut diagnosis).await?;
             let hubs: Vec<_> = fleet.hubs.iter().collect();
-            diagnosis.hubs = examine(context, &engine, &fleet, &hubs, Depth::Everything)
+            diagnosis.hubs = examine(context, &engine, &fleet, &sandboxes, &hubs, Depth::Everything)
                 .await?
                 .into_iter()
                 .map(|one| HubFindings { hub: one.look.hub, findings: one.findings })
@@ -60,7 +70,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Format::Json => print_json(&diagnosis)?,
         Format::Table => print(&text(&diagnosis))?,
     }
-    let all_work = works(&diagnosis.machine) && diagnosis.hubs.iter().all(|hub| works(&hub.findings));
+    let engines_work = diagnosis.engines.iter().all(|engine| works(&engine.findings));
+    let hubs_work = diagnosis.hubs.iter().all(|hub| works(&hub.findings));
+    let all_work = works(&diagnosis.machine) && engines_work && hubs_work;
     Ok(if all_work { Exit::Done } else { Exit::Failed })
 }
 
@@ -109,22 +121,16 @@ fn on_disk<'a>(fleet: &'a Fleet) -> Vec<Finding> {
     findings
 }
 
-/// What the engine should have, and what it has that nobody asked for.
-async fn images(engine: &Engine, fleet: &Fleet, findings: &mut Vec<Finding>) -> Result<(), Failure> {
-    let mut images: Vec<&str> = fleet.hubs.iter().map(|hub| hub.image.as_str()).collect();
-    images.push(&fleet.defaults.image);
-    images.sort_unstable();
-    images.dedup();
-    for image in images {
-        if engine.image_id(image).await?.is_none() {
-            findings.push(Finding::error(
-                format!("the engine has no image {image}"),
-                format!("docker pull {image}, or build fleet's own: docker build -t {image} images/sandbox"),
-            ));
-        }
-    }
-    for stranger in Sandboxes::look(engine, fleet).await?.strangers(fleet) {
-        findings.push(Finding::warning(
+/// What the engines should have, and what they have that nobody asked for.
+async fn engines(
+    engine: &Engine,
+    fleet: &Fleet,
+    sandboxes: &Sandboxes,
+    diagnosis: &mut Diagnosis,
+) -> Result<(), Failure> {
+    let machine = &mut diagnosis.machine;
+    for stranger in sandboxes.strangers(fleet) {
+        machine.push(Finding::warning(
             format!("there is a sandbox for hub {}, which fleet.toml does not have", stranger.hub),
             format!(
                 "put the hub back into fleet.toml, or, if its cluster is gone for good, docker rm -f {}; until then nothing is \
@@ -133,15 +139,56 @@ async fn images(engine: &Engine, fleet: &Fleet, findings: &mut Vec<Finding>) -> 
             ),
         ));
     }
-    findings.extend(old_containers(engine, fleet).await?);
+    machine.extend(old_containers(engine, fleet).await?);
+    for declared in &fleet.engines {
+        let silent = sandboxes.silent().find(|silent| silent.engine == declared.name);
+        let findings = match silent {
+            Some(silent) => vec![Finding::error(
+                format!("it does not answer: {}", silent.reason),
+                silent
+                    .hint
+                    .clone()
+                    .unwrap_or_else(|| "bring it back; until then its hubs are silent".to_owned()),
+            )],
+            None => images(engine, fleet, &declared.name).await?,
+        };
+        if fleet.engines.len() == 1 {
+            diagnosis.machine.extend(findings);
+        } else {
+            diagnosis.engines.push(EngineFindings { engine: declared.name.clone(), findings });
+        }
+    }
     Ok(())
+}
+
+/// The images that an engine's hubs are made of, and it has not.
+async fn images(engine: &Engine, fleet: &Fleet, name: &EngineName) -> Result<Vec<Finding>, Failure> {
+    let hubs = fleet.hubs.iter().filter(|hub| hub.engine == *name);
+    let mut images: Vec<&str> = hubs.map(|hub| hub.image.as_str()).collect();
+    if *name == fleet.usual_engine {
+        images.push(&fleet.defaults.image);
+    }
+    images.sort_unstable();
+    images.dedup();
+    let mut findings = Vec::new();
+    for image in images {
+        if engine.on(name)?.image_id(image).await?.is_none() {
+            findings.push(Finding::error(
+                format!("the engine has no image {image}"),
+                format!("docker pull {image}, or build fleet's own: docker build -t {image} images/sandbox"),
+            ));
+        }
+    }
+    Ok(findings)
 }
 
 fn text(diagnosis: &Diagnosis) -> String {
     let mut text = String::new();
-    let machine = std::iter::once(("this machine", &diagnosis.machine));
-    let hubs = diagnosis.hubs.iter().map(|hub| (hub.hub.as_str(), &hub.findings));
-    for (whose, findings) in machine.chain(hubs) {
+    let machine = std::iter::once(("this machine".to_owned(), &diagnosis.machine));
+    let engines =
+        diagnosis.engines.iter().map(|engine| (format!("engine {}", engine.engine), &engine.findings));
+    let hubs = diagnosis.hubs.iter().map(|hub| (hub.hub.to_string(), &hub.findings));
+    for (whose, findings) in machine.chain(engines).chain(hubs) {
         if findings.is_empty() {
             let _ = writeln!(text, "{whose}: fine");
         }

@@ -8,6 +8,7 @@ use crate::config;
 use crate::exit::{Exit, Failure, chain};
 use crate::observe::Sandboxes;
 use crate::observed::SandboxState;
+use crate::text::one_line;
 
 /// Stop sandboxes: their tunnels close, and what runs in them ends
 ///
@@ -32,6 +33,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let stopping = join_all(hubs.iter().map(async |hub| {
+        if let Some(silence) = sandboxes.silence_of(hub) {
+            tell(&format!("error: {}: {}\n", silence.subject, one_line(&silence.reason)));
+            return false;
+        }
         let sandbox = sandboxes.of(&hub.name).filter(|sandbox| sandbox.state != SandboxState::Exited);
         let Some(sandbox) = sandbox else { return true };
         // A paused process hears no signal.

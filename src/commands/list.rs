@@ -50,22 +50,28 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                         },
                         "project_domain": hub.project_domain,
                         "tags": hub.tags,
+                        "engine": hub.engine,
                     })
                 })
                 .collect();
             print_json(&hubs)?;
         }
         Format::Table => {
-            let mut table = Table::new(&["HUB", "IP", "OPENRC", "STATE", "IMAGE", "TAGS"], None);
+            // Where there is but one engine, every hub lives on it.
+            let several = fleet.engines.len() > 1;
+            let mut heads = vec!["HUB", "IP", "OPENRC", "STATE", "IMAGE", "TAGS"];
+            heads.extend(several.then_some("ENGINE"));
+            let mut table = Table::new(&heads, None);
             for hub in &hubs {
-                table.row([
-                    hub.name.as_str(),
-                    &hub.ip.to_string(),
-                    &hub.openrc.to_string_lossy(),
-                    &hub.state.to_string_lossy(),
-                    &hub.image,
-                    &or_dash(Some(&hub.tags.join(","))),
-                ]);
+                let row = [
+                    hub.name.to_string(),
+                    hub.ip.to_string(),
+                    hub.openrc.to_string_lossy().into_owned(),
+                    hub.state.to_string_lossy().into_owned(),
+                    hub.image.clone(),
+                    or_dash(Some(&hub.tags.join(","))).into_owned(),
+                ];
+                table.row(row.into_iter().chain(several.then(|| hub.engine.to_string())));
             }
             print(&table.to_string())?;
         }

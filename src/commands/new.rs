@@ -8,8 +8,9 @@ use crate::apply::create::{Creation, Event, Step, create};
 use crate::apply::host_keys::Demanded;
 use crate::config::{self, NewHub, values};
 use crate::exit::{Exit, Failure, chain};
-use crate::hub::{Fleet, Hub, HubName};
+use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observe::look_at_agent;
+use crate::plan::reconcile::no_image;
 use crate::report::Progress;
 use crate::systems::ssh;
 
@@ -70,6 +71,10 @@ pub struct Args {
     #[arg(long)]
     image: Option<String>,
 
+    /// The engine that its sandbox lives on (`[engines]` in fleet.toml); without it, the usual one
+    #[arg(long, value_name = "NAME", value_parser = EngineName::new)]
+    engine: Option<EngineName>,
+
     /// What it is chosen by, beside its name: gpu, or KEY=VALUE, which `fleet exec --each` puts where {tag.KEY} stands
     #[arg(long, value_name = "TAG,...", value_delimiter = ',', value_parser = values::tag)]
     tag: Vec<String>,
@@ -122,6 +127,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         image: args.image.clone(),
         state: None,
         container: None,
+        engine: args.engine.clone(),
         tags: args.tag.clone(),
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
@@ -133,12 +139,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let container = fleet.container_of(&hub.name);
-    if engine.container_is_ours(&container, &fleet.name).await?.is_some() {
+    let there = engine.on(&hub.engine)?;
+    if there.container_is_ours(&container, &fleet.name).await?.is_some() {
         return Err(Failure::usage(format!("there is a container {container} already"))
             .hint(format!("remove it (`docker rm -f {container}`), or choose another name")));
     }
-    if engine.image_id(&hub.image).await?.is_none() {
-        return Err(Failure::usage(format!("the engine has no image {}", hub.image)).hint(format!(
+    if there.image_id(&hub.image).await?.is_none() {
+        return Err(Failure::usage(no_image(&hub)).hint(format!(
             "docker pull {0}, or build fleet's own: docker build -t {0} images/sandbox",
             hub.image
         )));

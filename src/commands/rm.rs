@@ -65,6 +65,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Err(_) if args.gone => None,
         Err(unseen) => return Err(cannot_tell(hub, unseen)),
     };
+    // Its sandbox would go on there, and nobody would know what for.
+    if let Some(silence) = sandboxes.silence_of(hub) {
+        return Err(Failure {
+            exit: Exit::Failed,
+            problems: vec![format!("{}: its sandbox cannot be removed: {}", silence.subject, silence.reason)],
+            hint: silence.hint,
+        }
+        .hint(format!(
+            "bring the engine back; or, if it is gone for good, take it out of [engines] first, and give hub {} another one",
+            hub.name
+        )));
+    }
     // The stone first: whatever happens from here on, the volumes are remembered.
     // Also where there are none yet: the cluster may go on, and make some.
     if let Some(used) = used {
@@ -91,8 +103,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         (Some(sandbox), None) => engine.remove(&sandbox.id).await?,
         (None, _) => {}
     }
-    if let Some(aside) = sandboxes.aside(&hub.name) {
-        engine.remove(&aside.id).await?;
+    for more in sandboxes.aside(&hub.name).into_iter().chain(sandboxes.spare(&hub.name)) {
+        engine.remove(&more.id).await?;
     }
     config::remove_hub(&fleet.path, &hub.name)?;
     if args.purge {

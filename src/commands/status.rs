@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::choose::Hubs;
-use super::context::{Context, print, print_json, tell};
+use super::context::{Context, print, print_json, tell, tell_silent};
 use crate::cli::Format;
 use crate::clock;
 use crate::exit::{Exit, Failure};
@@ -13,7 +13,7 @@ use crate::observed::{Answer, HubLook};
 use crate::plan::adopt::{beside_the_fleet, read};
 use crate::plan::diagnose::{Finding, diagnose, tunnel_word, works};
 use crate::report::{Progress, Table, gib};
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Engine, Silent};
 use crate::text::one_line;
 
 /// Show what is there of each hub, and whether it works
@@ -48,12 +48,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let fleet = context.fleet()?;
     let hubs = args.hubs.chosen_or_all(context, &fleet).await?;
     let engine = context.engine(&fleet).await?;
-    let diagnosed = examine(context, &engine, &fleet, &hubs, Depth::Health).await?;
+    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let diagnosed = examine(context, &engine, &fleet, &sandboxes, &hubs, Depth::Health).await?;
     match args.format {
         Format::Json => print_json(&diagnosed)?,
         Format::Table => {
             print(&table(&diagnosed).to_string())?;
-            for one in &diagnosed {
+            let silent = |silent: &Silent| {
+                let on_it = hubs.iter().filter(|hub| hub.engine == silent.engine);
+                on_it.map(|hub| hub.name.to_string()).collect()
+            };
+            tell_silent(sandboxes.silent(), silent);
+            // One line for the engine says it for all of its hubs.
+            for one in diagnosed.iter().filter(|one| one.look.sandbox.unseen.is_none()) {
                 for finding in &one.findings {
                     tell(&format!("{}: {}\n", one.look.hub, one_line(&finding.what)));
                     if let Some(hint) = &finding.hint {
@@ -72,7 +79,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 /// What the engine has of the old scripts that belongs to no hub of the fleet.
 pub(super) async fn old_containers(engine: &Engine, fleet: &Fleet) -> Result<Vec<Finding>, Failure> {
-    let found = engine.old_containers().await?;
+    // One that is silent is told by others.
+    let found = engine.old_containers().await?.found;
     let read = found.iter().map(|container| read(container, fleet, &|path| path.exists()));
     Ok(read.filter_map(|reading| beside_the_fleet(&reading)).collect())
 }
@@ -82,13 +90,13 @@ pub(super) async fn examine(
     context: &Context,
     engine: &Engine,
     fleet: &Fleet,
+    sandboxes: &Sandboxes,
     hubs: &[&Hub],
     depth: Depth,
 ) -> Result<Vec<Diagnosed>, Failure> {
-    let sandboxes = Sandboxes::look(engine, fleet).await?;
     let progress = Progress::new("asking hubs", hubs.len());
     let looking =
-        look_at_hubs(engine, fleet, &sandboxes, hubs, depth, &context.interrupt, || progress.done_one());
+        look_at_hubs(engine, fleet, sandboxes, hubs, depth, &context.interrupt, || progress.done_one());
     let looks = context.unless_interrupted(looking).await?;
     drop(progress);
     let now = clock::now();
@@ -112,7 +120,10 @@ fn table(diagnosed: &[Diagnosed]) -> Table {
         let dash = || "-".to_owned();
         table.row([
             look.hub.as_str(),
-            look.sandbox.state.unwrap_or("none"),
+            match look.sandbox.unseen {
+                Some(_) => "unseen",
+                None => look.sandbox.state.unwrap_or("none"),
+            },
             openrc_word(look),
             tunnel_word(look.tunnel.seen()),
             match &look.api {

@@ -11,9 +11,9 @@ use crate::apply::reconcile::{Event, reconcile as carry_out, upgrade_all};
 use crate::cli::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
-use crate::hub::{Fleet, Hub};
+use crate::hub::{EngineName, Fleet, Hub};
 use crate::observe::{Sandboxes, look_at_agent};
-use crate::observed::SandboxState;
+use crate::observed::{Sandbox, SandboxState};
 use crate::plan::openrc::at_work;
 use crate::plan::reconcile::{Action, Found, Step, reconcile};
 use crate::report::{Progress, Table, failure as as_text};
@@ -99,6 +99,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         context.unless_interrupted(carry_out(&engine, &fleet, &cut_off, &context.interrupt, &told)).await?;
         steps = plan(args, &engine, &fleet, &hubs).await?;
     }
+    let clears = steps.iter().any(|step| matches!(step.action, Action::Clear { .. }));
+    if clears {
+        let twice = chosen(&hubs, &steps, |step| matches!(step.action, Action::Clear { .. }));
+        context.unless_interrupted(carry_out(&engine, &fleet, &twice, &context.interrupt, &told)).await?;
+        steps = plan(args, &engine, &fleet, &hubs).await?;
+    }
     let others = chosen(&hubs, &steps, |step| !step.is_upgrade());
     context.unless_interrupted(carry_out(&engine, &fleet, &others, &context.interrupt, &told)).await?;
     let upgrades = chosen(&hubs, &steps, Step::is_upgrade);
@@ -111,7 +117,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if failed.load(Ordering::Relaxed) {
         return Ok(Exit::Failed);
     }
-    if steps.iter().all(|step| step.action == Action::None) {
+    if !clears && steps.iter().all(|step| step.action == Action::None) {
         tell("all is as fleet.toml asks for: there is nothing to do\n");
     }
     Ok(Exit::Done)
@@ -128,8 +134,11 @@ fn chosen<'a>(
 
 /// Fetches the images of these hubs, each once. A registry that does not answer takes nothing away.
 async fn pull(context: &Context, engine: &Engine, hubs: &[&Hub]) -> Result<(), Failure> {
-    let images: BTreeSet<&str> = hubs.iter().map(|hub| hub.image.as_str()).collect();
-    for image in images {
+    let images: BTreeSet<(&EngineName, &str)> =
+        hubs.iter().map(|hub| (&hub.engine, hub.image.as_str())).collect();
+    for (name, image) in images {
+        // A silent one has told so by its hubs.
+        let Ok(engine) = engine.on(name) else { continue };
         let before = engine.image_id(image).await?;
         let progress = Progress::new(&format!("pulling {image}"), 0);
         let pulling =
@@ -146,11 +155,12 @@ async fn pull(context: &Context, engine: &Engine, hubs: &[&Hub]) -> Result<(), F
 async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>, Failure> {
     let sandboxes = Sandboxes::look(engine, fleet).await?;
     let mut images = BTreeMap::new();
-    for hub in hubs {
-        if !images.contains_key(&hub.image)
-            && let Some(id) = engine.image_id(&hub.image).await?
+    for hub in hubs.iter().filter(|hub| sandboxes.silence_of(hub).is_none()) {
+        let key = (hub.engine.clone(), hub.image.clone());
+        if !images.contains_key(&key)
+            && let Some(id) = engine.on(&hub.engine)?.image_id(&hub.image).await?
         {
-            images.insert(hub.image.clone(), id);
+            images.insert(key, id);
         }
     }
     // The state that is made belongs to whoever makes it, and what is there to its owner.
@@ -169,6 +179,8 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
             spec,
             sandbox: sandboxes.of(&hub.name),
             aside: sandboxes.aside(&hub.name),
+            spare: sandboxes.spare(&hub.name).collect(),
+            silence: sandboxes.silence_of(hub),
             at_work: Vec::new(),
             obstacles: obstacles(fleet, hub),
         })
@@ -179,11 +191,16 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
     }
     for (found, step) in found.iter_mut().zip(&steps) {
         // What is paused is there, too.
-        let runs = found
-            .sandbox
-            .filter(|sandbox| matches!(sandbox.state, SandboxState::Running | SandboxState::Paused));
+        let is_there =
+            |sandbox: &Sandbox| matches!(sandbox.state, SandboxState::Running | SandboxState::Paused);
+        let runs = found.sandbox.filter(|sandbox| is_there(sandbox));
         if let (Action::Remake { .. }, Some(sandbox)) = (&step.action, runs) {
             found.at_work = at_work(&engine.processes(&sandbox.id).await?);
+        }
+        if let Action::Clear { .. } = &step.action {
+            for sandbox in found.spare.iter().filter(|sandbox| is_there(sandbox)) {
+                found.at_work.extend(at_work(&engine.processes(&sandbox.id).await?));
+            }
         }
     }
     Ok(reconcile(&found, &images))
@@ -218,6 +235,9 @@ fn text_of(event: Event<'_>) -> Option<String> {
                 Action::Remake { .. } => "made again",
                 Action::Start => "started",
                 Action::Unpause => "goes on",
+                Action::Clear { .. } => {
+                    return Some(format!("{}: what it had on another engine is gone\n", hub.name));
+                }
                 Action::Finish => "as it was before",
                 Action::None | Action::Blocked { .. } => "as it was",
             };

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::hub::DOMAIN_LIMIT;
 
+use super::engines;
 use super::problems::Problems;
 use super::schema::{File, ForeignTable, HubTable, Master};
 
@@ -36,6 +37,7 @@ pub(super) fn check(file: &File, problems: &mut Problems) {
     {
         problems.add(key.span().start, KEY_WITHOUT_JUMP);
     }
+    engines::check(file, problems);
     for (index, foreign) in file.foreign.iter().enumerate() {
         answer(file, foreign, &file.foreign[..index], problems);
     }

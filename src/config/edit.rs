@@ -14,7 +14,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
 use crate::exit::{Exit, Failure};
 use crate::files;
-use crate::hub::{Fleet, Hub, HubName};
+use crate::hub::{EngineName, Fleet, Hub, HubName};
 
 use super::load::{parse, read, surroundings, unreadable};
 use super::{lock, select, values};
@@ -65,6 +65,8 @@ pub struct NewHub {
     pub state: Option<PathBuf>,
     /// The container of the old scripts that is its sandbox.
     pub container: Option<String>,
+    /// The engine that its sandbox lives on.
+    pub engine: Option<EngineName>,
     /// What it is chosen by, beside its name.
     pub tags: Vec<String>,
 }
@@ -223,6 +225,7 @@ fn render(new: &NewHub) -> Result<String, Failure> {
         image,
         state,
         container,
+        engine,
         tags,
     } = new;
     let agent = |path: &Path| {
@@ -248,6 +251,7 @@ fn render(new: &NewHub) -> Result<String, Failure> {
     put("image", image.as_ref().map(Into::into));
     put("state", state.as_deref().map(path_text).transpose()?.map(Into::into));
     put("container", container.as_ref().map(Into::into));
+    put("engine", engine.as_ref().map(|engine| engine.as_str().into()));
     put("tags", (!tags.is_empty()).then(|| tags.iter().collect()));
     let mut tables = ArrayOfTables::new();
     tables.push(table);

@@ -15,6 +15,7 @@ use crate::hub::{Fleet, Hub, HubDefaults, JumpHost, SshTarget};
 use crate::plan::agent::Around;
 
 use super::check::{agents, check};
+use super::engines::Engines;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::schema::{self, File, ForeignTable, HubTable, Master, Surroundings};
@@ -63,6 +64,10 @@ pub(super) fn surroundings(path: &Path) -> Result<Surroundings, Failure> {
         base: files::parent(&absolute).to_owned(),
         home: std::env::home_dir().filter(|home| home.is_absolute()),
         docker_host: std::env::var("DOCKER_HOST").ok(),
+        docker_config: std::env::var_os("DOCKER_CONFIG")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+            .or_else(|| Some(std::env::home_dir()?.join(".docker"))),
     })
 }
 
@@ -145,6 +150,7 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         name,
         state_dir,
         engine,
+        engines,
         image,
         sandbox,
         timeouts,
@@ -166,15 +172,18 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         project_domain: defaults.project_domain.map(Spanned::into_inner),
         image: image.unwrap_or_else(|| schema::IMAGE.to_owned()),
     };
+    let engines = Engines::of(engine.as_ref().map(toml::Spanned::get_ref), &engines, around);
     let usual_key = usual_key(around.home.as_deref());
     let hubs = hubs
         .into_iter()
-        .filter_map(|table| hub(table, &defaults, &state_dir, usual_key.as_deref(), problems))
+        .filter_map(|table| hub(table, &defaults, &state_dir, usual_key.as_deref(), &engines, problems))
         .collect();
+    let Engines { all: engines, usual: usual_engine } = engines;
     Fleet {
         path: around.base.join(path.file_name().unwrap_or_default()),
         name: name.unwrap_or_else(|| schema::NAME.to_owned()),
-        engine: engine.unwrap_or_else(|| usual_engine(around)),
+        engines,
+        usual_engine,
         state_dir,
         sandbox,
         timeouts,
@@ -190,9 +199,10 @@ fn hub(
     defaults: &HubDefaults,
     state_dir: &Path,
     usual_key: Option<&Path>,
+    engines: &Engines,
     problems: &mut Problems,
 ) -> Option<Hub> {
-    let HubTable { at, name, ip, openrc, master, image, state, container, tags } = table;
+    let HubTable { at, name, ip, openrc, master, image, state, container, tags, engine } = table;
     let project_domain = master.project_domain.clone();
     let ssh = ssh_target(master, defaults, usual_key);
     if ssh.is_none() {
@@ -211,6 +221,7 @@ fn hub(
         project_domain: project_domain.map(Spanned::into_inner).or_else(|| defaults.project_domain.clone()),
         image: image.unwrap_or_else(|| defaults.image.clone()),
         container: container.map(Spanned::into_inner),
+        engine: engines.of_hub(engine.as_ref().map(Spanned::get_ref), &tags),
         tags,
     })
 }
@@ -234,10 +245,4 @@ fn ssh_target(own: Master, defaults: &HubDefaults, usual_key: Option<&Path>) -> 
 fn usual_key(home: Option<&Path>) -> Option<PathBuf> {
     let keys = schema::SSH_KEYS.map(|key| home.map(|home| home.join(key)));
     keys.iter().flatten().find(|key| key.is_file()).or(keys.iter().flatten().next()).cloned()
-}
-
-/// The engine where none is given: `$DOCKER_HOST`, as for Docker's own client, where it is a Unix socket.
-fn usual_engine(around: &Surroundings) -> PathBuf {
-    let host = around.docker_host.as_deref();
-    host.and_then(|host| super::values::engine(host).ok()).unwrap_or_else(|| schema::ENGINE.into())
 }

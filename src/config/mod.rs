@@ -5,7 +5,10 @@
 //! openrc files, which [`openrc`] looks at without ever running them.
 
 mod check;
+mod contexts;
 mod edit;
+mod endpoint;
+mod engines;
 mod find;
 mod load;
 mod lock;
@@ -37,7 +40,12 @@ pub mod fuzzing {
 
     /// A fleet, or all that is wrong told.
     pub fn parse(text: &str) {
-        let around = Surroundings { base: "/f".into(), home: Some("/home/op".into()), docker_host: None };
+        let around = Surroundings {
+            base: "/f".into(),
+            home: Some("/home/op".into()),
+            docker_host: None,
+            docker_config: None,
+        };
         let path = Path::new("/f/fleet.toml");
         if let Err(problems) = super::load::parse(path, text, &around) {
             let _ = problems.failure(path).to_string();

@@ -31,6 +31,11 @@ impl<'t, 'i> Reader<'t, 'i> {
         self.at
     }
 
+    /// Whether a key is there, whatever it says.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
     fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
         self.known.push(key);
         self.table?.get(key)
@@ -122,6 +127,30 @@ impl<'t, 'i> Reader<'t, 'i> {
         let message = format!("{key:?} must be a table, {name}, not {}", kind(value.get_ref()));
         problems.add(value.span().start, message);
         none
+    }
+
+    /// The tables in a table, each with its name, in the file's order.
+    pub(super) fn named_tables(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        each: &'static str,
+        problems: &mut Problems,
+    ) -> Vec<(Spanned<String>, Reader<'t, 'i>)> {
+        let Some(table) = self.table(key, name, problems).table else { return Vec::new() };
+        let mut readers = Vec::new();
+        for (key, value) in table {
+            let called = Spanned::new(key.span(), key.get_ref().to_string());
+            match value.get_ref() {
+                DeValue::Table(table) => readers.push((called, Reader::new(table, key.span().start, each))),
+                other => problems.add(
+                    key.span().start,
+                    format!("{:?} must be a table, {each}, not {}", key.get_ref(), kind(other)),
+                ),
+            }
+        }
+        readers.sort_by_key(|(called, _)| called.span().start);
+        readers
     }
 
     /// The tables of an array, in the file's order.

@@ -7,11 +7,14 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::files;
-use crate::hub::{ExecRules, Foreign, HubName, JumpAddress, OrphanRules, SandboxSettings, Timeouts};
+use crate::hub::{
+    EngineName, ExecRules, Foreign, HubName, JumpAddress, OrphanRules, SandboxSettings, Timeouts,
+};
 
+use super::engines::EngineTable;
 use super::problems::Problems;
 use super::reader::Reader;
-use super::values;
+use super::values::{self, Usual};
 
 /// The fleet's name where none is given.
 pub(super) const NAME: &str = "fleet";
@@ -70,11 +73,13 @@ pub(super) struct Surroundings {
     pub home: Option<PathBuf>,
     /// `$DOCKER_HOST`.
     pub docker_host: Option<String>,
+    /// Where Docker's own client keeps its contexts: `$DOCKER_CONFIG`, else `~/.docker`.
+    pub docker_config: Option<PathBuf>,
 }
 
 impl Surroundings {
     /// A path of the file, absolute.
-    fn path(&self, text: &str) -> Result<PathBuf, String> {
+    pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
         let path = files::expand_home(Path::new(text), self.home.as_deref()).ok_or_else(|| {
             format!("{text:?}: only \"~\" and \"~/...\" are understood, and only with a home directory")
         })?;
@@ -87,7 +92,8 @@ impl Surroundings {
 pub(super) struct File {
     pub name: Option<String>,
     pub state_dir: Option<PathBuf>,
-    pub engine: Option<PathBuf>,
+    pub engine: Option<Spanned<Usual>>,
+    pub engines: Vec<EngineTable>,
     pub image: Option<String>,
     pub sandbox: SandboxSettings,
     pub timeouts: Timeouts,
@@ -123,6 +129,7 @@ pub(super) struct HubTable {
     pub state: Option<Spanned<PathBuf>>,
     pub container: Option<Spanned<String>>,
     pub tags: Vec<String>,
+    pub engine: Option<Spanned<EngineName>>,
 }
 
 /// One `[[foreign]]`.
@@ -136,7 +143,12 @@ impl File {
     pub(super) fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
         let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
         let state_dir = path(&mut reader, "state_dir", around, problems);
-        let engine = reader.parsed("engine", problems, values::engine).map(Spanned::into_inner);
+        let engine = reader.parsed("engine", problems, values::usual_engine);
+        let tables = reader.named_tables("engines", "[engines]", "[engines.NAME]", problems);
+        let engines = tables
+            .into_iter()
+            .filter_map(|(name, table)| EngineTable::read(&name, table, around, problems))
+            .collect();
         let (image, sandbox) = sandbox(reader.table("sandbox", "[sandbox]", problems), problems);
         let timeouts = timeouts(reader.table("timeouts", "[timeouts]", problems), problems);
         let orphans = orphans(reader.table("orphans", "[orphans]", problems), problems);
@@ -149,7 +161,20 @@ impl File {
         let tables = reader.tables("foreign", "[[foreign]]", problems);
         let foreign = tables.into_iter().map(|table| ForeignTable::read(table, problems)).collect();
         reader.finish(problems);
-        Self { name, state_dir, engine, image, sandbox, timeouts, orphans, exec, defaults, hubs, foreign }
+        Self {
+            name,
+            state_dir,
+            engine,
+            engines,
+            image,
+            sandbox,
+            timeouts,
+            orphans,
+            exec,
+            defaults,
+            hubs,
+            foreign,
+        }
     }
 }
 
@@ -184,6 +209,7 @@ impl HubTable {
             state: reader.parsed("state", problems, |text| around.path(text)),
             container: reader.parsed("container", problems, values::container),
             tags: reader.list("tags", problems, values::tag).unwrap_or_default(),
+            engine: reader.parsed("engine", problems, EngineName::new),
         };
         reader.finish(problems);
         hub
@@ -216,7 +242,7 @@ fn fleet_name(text: &str) -> Result<String, String> {
     HubName::new(text).map(String::from).map_err(|bad| bad.to_string())
 }
 
-fn path(
+pub(super) fn path(
     reader: &mut Reader,
     key: &'static str,
     around: &Surroundings,

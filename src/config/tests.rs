@@ -1,6 +1,7 @@
 //! The file as a whole: its problems, its meaning, and its comments.
 
 mod edit;
+mod engines;
 mod way;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,12 @@ const FILE: &str = "fleet.toml";
 const EXAMPLE: &str = include_str!("../../fleet.toml");
 
 fn around() -> Surroundings {
-    Surroundings { base: "/srv/fleet".into(), home: Some("/home/op".into()), docker_host: None }
+    Surroundings {
+        base: "/srv/fleet".into(),
+        home: Some("/home/op".into()),
+        docker_host: None,
+        docker_config: None,
+    }
 }
 
 fn fleet(text: &str) -> Result<Fleet, Failure> {
@@ -58,6 +64,7 @@ fn new_hub(name: &str, ip: &str) -> NewHub {
         image: None,
         state: None,
         container: None,
+        engine: None,
         tags: Vec::new(),
     }
 }
@@ -156,14 +163,17 @@ fn what_is_guarded_is_a_setting() {
 }
 
 #[test]
-fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_a_unix_socket() {
+fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_one_that_fleet_can_use() {
     let engine = |text: &str, host: &str| {
         let around = Surroundings { docker_host: Some(host.to_owned()), ..around() };
-        parse(Path::new(FILE), text, &around).ok().unwrap().engine
+        let fleet = parse(Path::new(FILE), text, &around).ok().unwrap();
+        fleet.engine(&fleet.usual_engine).unwrap().endpoint.to_string()
     };
-    assert_eq!(engine("", "unix:///run/user/1000/docker.sock"), Path::new("/run/user/1000/docker.sock"));
-    assert_eq!(engine("", "tcp://10.0.0.1:2375"), Path::new("/var/run/docker.sock"));
-    assert_eq!(engine("engine = \"unix:///a\"", "unix:///b"), Path::new("/a"));
+    assert_eq!(engine("", "unix:///run/user/1000/docker.sock"), "/run/user/1000/docker.sock");
+    assert_eq!(engine("", "ssh://op@east"), "ssh://op@east");
+    assert_eq!(engine("", "tcp://10.0.0.1:2375"), "/var/run/docker.sock");
+    assert_eq!(engine("", "tcp://127.0.0.1:2375"), "tcp://127.0.0.1:2375");
+    assert_eq!(engine("engine = \"unix:///a\"", "unix:///b"), "/a");
 }
 
 #[test]
@@ -234,7 +244,7 @@ password = "hunter2"
     insta::assert_snapshot!(told, @r#"
     fleet.toml:1:8: "name": "Uni Data" is not a DNS label: only a-z, 0-9 and '-' can be in it
     fleet.toml:2:1: unknown key "enginge" in the file; did you mean "engine"?
-    fleet.toml:3:10: "engine": "tcp://10.0.0.1:2375" is not supported, only Unix sockets are: "unix:///var/run/docker.sock"
+    fleet.toml:3:10: "engine": "tcp://10.0.0.1:2375" is another machine, which needs TLS: write [engines.NAME] with url, tls_ca, tls_cert and tls_key, and here its NAME
     fleet.toml:4:1: unknown key "OS_PASSWORD" in the file: secrets never go in this file; leave it in the hub's openrc
     fleet.toml:7:10: "memory": "1 lot" is not a size; write it like "512MiB" or "1GiB"
     fleet.toml:8:8: "pids" must be from 16 to 4194304, not 0
@@ -253,7 +263,7 @@ password = "hunter2"
     fleet.toml:37:8: "name": "Ou24" is not a DNS label: only a-z, 0-9 and '-' can be in it
     fleet.toml:39:10: "openrc": "~root/openrc": only "~" and "~/..." are understood, and only with a home directory
     fleet.toml:40:12: "ssh_user": "-oProxyCommand=true" is not an account: only a-z, 0-9, '_', '.' and '-' can be in it, no '-' first
-    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, ssh_jump, ssh_jump_key, ssh_agent, project_domain, image, state, container, tags
+    fleet.toml:41:6: unknown key "extra" in [[hub]]; it knows name, ip, openrc, ssh_user, ssh_port, ssh_key, ssh_jump, ssh_jump_key, ssh_agent, project_domain, image, state, container, tags, engine
     "#);
 }
 
@@ -406,6 +416,10 @@ fn line() -> impl Strategy<Value = String> {
         "sandbox.pids",
         "ip",
         "engine",
+        "engines",
+        "engines.x",
+        "url",
+        "context",
         "timeouts",
         "orphans",
         "nmae",
@@ -426,6 +440,7 @@ fn line() -> impl Strategy<Value = String> {
         "",
         "0xffffffffffffffffffff",
         "\"30s\"",
+        "\"ssh://op@east\"",
         "nan",
     ]);
     prop_oneof![

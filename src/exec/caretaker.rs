@@ -9,7 +9,6 @@ use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
 use super::one::end_marked;
+use crate::hub::{DeclaredEngine, Endpoint, EngineName};
 use crate::interrupt::Interrupt;
 use crate::systems::docker::Engine;
 
@@ -60,7 +60,7 @@ enum Word {
 /// A sandbox, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct At {
-    engine: PathBuf,
+    engine: Endpoint,
     limit: Duration,
     sandbox: String,
 }
@@ -109,11 +109,13 @@ impl Caretaker {
 
     /// Tells it of a command, before the engine is asked for it.
     pub fn begins(&self, engine: &Engine, sandbox: &str, mark: &str) -> Watched<'_> {
-        let (engine, limit) = engine.address();
-        let at = At { engine: engine.to_owned(), limit, sandbox: sandbox.to_owned() };
         let mut told = self.told();
         told.open += 1;
-        told.tell(&Word::Begins { mark: mark.to_owned(), at });
+        // On an engine that cannot be told, nothing can be begun either.
+        if let Ok((engine, limit)) = engine.address(sandbox) {
+            let at = At { engine, limit, sandbox: sandbox.to_owned() };
+            told.tell(&Word::Begins { mark: mark.to_owned(), at });
+        }
         Watched { by: self, mark: mark.to_owned() }
     }
 
@@ -217,7 +219,13 @@ async fn end_all(mut left: BTreeMap<String, At>) -> bool {
 }
 
 async fn end_one(mark: &str, at: &At) -> bool {
-    let Ok(engine) = Engine::connect(&at.engine, at.limit).await else { return false };
+    let its = DeclaredEngine {
+        name: EngineName::default(),
+        endpoint: at.engine.clone(),
+        tags: Vec::new(),
+        network: None,
+    };
+    let Ok(engine) = Engine::connect(&[its], at.limit).await else { return false };
     end_marked(&engine, &at.sandbox, mark, &Interrupt::manual().1).await.is_ok()
 }
 
@@ -226,7 +234,11 @@ mod tests {
     use super::*;
 
     fn at(sandbox: &str) -> At {
-        At { engine: "/run/engine".into(), limit: Duration::from_secs(3), sandbox: sandbox.to_owned() }
+        At {
+            engine: Endpoint::Unix("/run/engine".into()),
+            limit: Duration::from_secs(3),
+            sandbox: sandbox.to_owned(),
+        }
     }
 
     fn said(words: &[Word]) -> Vec<u8> {

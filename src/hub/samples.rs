@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{ExecRules, Fleet, Hub, HubDefaults, HubName, OrphanRules, SandboxSettings, SshTarget, Timeouts};
+use super::{
+    DeclaredEngine, Endpoint, EngineName, ExecRules, Fleet, Hub, HubDefaults, HubName, OrphanRules,
+    SandboxSettings, SshTarget, Timeouts,
+};
 
 /// A hub with a sandbox of fleet's own.
 pub(crate) fn hub(name: &str) -> Hub {
@@ -16,6 +19,17 @@ pub(crate) fn hub(name: &str) -> Hub {
         state: format!("/jhubs/{name}").into(),
         container: None,
         tags: Vec::new(),
+        engine: EngineName::default(),
+    }
+}
+
+/// An engine on this machine.
+pub(crate) fn engine(name: &str) -> DeclaredEngine {
+    DeclaredEngine {
+        name: EngineName::new(name).unwrap(),
+        endpoint: Endpoint::Unix("/docker.sock".into()),
+        tags: Vec::new(),
+        network: None,
     }
 }
 
@@ -25,7 +39,8 @@ pub(crate) fn fleet(hubs: Vec<Hub>, orphans: OrphanRules) -> Fleet {
     Fleet {
         path: "/srv/fleet.toml".into(),
         name: "fleet".to_owned(),
-        engine: "/docker.sock".into(),
+        engines: vec![engine("default")],
+        usual_engine: EngineName::default(),
         state_dir: "/jhubs".into(),
         sandbox: SandboxSettings { memory: 1, pids: 1, network: None },
         timeouts: Timeouts {

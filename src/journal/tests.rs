@@ -1,6 +1,5 @@
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -16,7 +15,8 @@ fn a_fleet(dir: &std::path::Path) -> Fleet {
     Fleet {
         path: dir.join("fleet.toml"),
         name: "test".to_owned(),
-        engine: PathBuf::from("/nowhere"),
+        engines: vec![crate::hub::samples::engine("default")],
+        usual_engine: crate::hub::EngineName::default(),
         state_dir: dir.join("jhubs"),
         sandbox: SandboxSettings { memory: 0, pids: 0, network: None },
         timeouts: Timeouts {

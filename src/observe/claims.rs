@@ -9,6 +9,7 @@ use super::clusters::{through_tunnel, unseen, used};
 use super::sandboxes::Sandboxes;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, Unseen};
+use crate::systems::wire::Route;
 
 /// A claim with the Cinder volume that it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,7 +33,7 @@ pub async fn look_at_claims(
     let asked = join_all(hubs.iter().map(|hub| async {
         let answer = tokio::select! {
             biased;
-            answer = claims_of(fleet, hub) => answer,
+            answer = claims_of(fleet, sandboxes, hub) => answer,
             cause = not_running(fleet, sandboxes, hub) => Err(cause),
         };
         match answer {
@@ -59,8 +60,18 @@ async fn not_running(fleet: &Fleet, sandboxes: &SetOnce<Sandboxes>, hub: &Hub) -
     }
 }
 
-async fn claims_of(fleet: &Fleet, hub: &Hub) -> Result<Vec<ClaimRow>, Unseen> {
-    let cluster = through_tunnel(fleet, hub).await?;
+async fn claims_of(
+    fleet: &Fleet,
+    sandboxes: &SetOnce<Sandboxes>,
+    hub: &Hub,
+) -> Result<Vec<ClaimRow>, Unseen> {
+    // The way to one on another machine may be through its sandbox.
+    let route = if fleet.may_be_elsewhere(hub) {
+        sandboxes.wait().await.route(fleet, hub)
+    } else {
+        Route::from(&hub.api_socket())
+    };
+    let cluster = through_tunnel(fleet, hub, route).await?;
     let (volumes, claims) = used(&cluster).await.map_err(|error| unseen(&hub.name, &error))?;
     let mut ids: BTreeMap<String, Vec<String>> =
         volumes.into_iter().map(|volume| (volume.name, volume.volume_ids)).collect();

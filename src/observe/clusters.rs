@@ -11,19 +11,20 @@ use crate::hub::{Fleet, Hub, HubName};
 use crate::observed::{Claim, ClusterVolumes, PersistentVolume, Subject, Tombstone, Unseen};
 use crate::systems::kube::{Cluster, Error, Kind};
 use crate::systems::ssh::HostKey;
+use crate::systems::wire::Route;
 
 /// A client for a hub's cluster. Nothing is asked yet, but what must be on this machine is there.
 pub async fn cluster_of(fleet: &Fleet, sandboxes: &Sandboxes, hub: &Hub) -> Result<Cluster, Unseen> {
     sandboxes.running(fleet, hub)?;
-    through_tunnel(fleet, hub).await
+    through_tunnel(fleet, hub, sandboxes.route(fleet, hub)).await
 }
 
 /// The same without a look at the engine: where there is no sandbox, nothing answers.
-pub(super) async fn through_tunnel(fleet: &Fleet, hub: &Hub) -> Result<Cluster, Unseen> {
+pub(super) async fn through_tunnel(fleet: &Fleet, hub: &Hub, route: Route) -> Result<Cluster, Unseen> {
     if let Some(unseen) = pinned_elsewhere(hub) {
         return Err(unseen);
     }
-    Cluster::connect(&hub.kubeconfig(), &hub.api_socket(), fleet.timeouts.kubernetes)
+    Cluster::connect(&hub.kubeconfig(), route, fleet.timeouts.kubernetes)
         .await
         .map_err(|error| unseen(&hub.name, &error))
 }

@@ -61,12 +61,14 @@ async fn look_at_hub(
     let owner = Owner::of(&hub.state).ok();
     let mut look = HubLook {
         hub: hub.name.clone(),
+        engine: hub.engine.clone(),
         sandbox: SandboxLook {
+            unseen: sandboxes.silence_of(hub),
             state: found.map(|sandbox| sandbox.state.as_str()),
             running: running.is_some(),
             drift: match (found, owner) {
                 (Some(sandbox), Some(owner)) if !sandbox.adopted => {
-                    SandboxSpec::new(fleet, hub, owner).drift_from(&sandbox.fingerprint)
+                    SandboxSpec::new(fleet, hub, owner).drift_of(sandbox)
                 }
                 _ => Vec::new(),
             },

@@ -41,7 +41,7 @@ pub async fn look_at_openrc(
     let seen = capture(engine, &sandbox.id, &["sh", "-c", LOOK], limit, interrupt).await;
     let stdout = sourced(hub, seen)?;
     let (held, rest) = first_line(&stdout);
-    let held = FileId::parse(&held);
+    let held = as_here(fleet, hub, FileId::parse(&held));
     let stale = file_id(&hub.openrc).map(|outside| held != Some(outside));
     Ok(OpenrcLook { env: OpenrcEnv::from_env0(rest), held, stale })
 }
@@ -71,7 +71,8 @@ pub async fn prove_openrc(
     let (digest, rest) = first_line(&stdout);
     let (held, rest) = first_line(rest);
     let digest = digest.split_whitespace().next().filter(|text| text.len() == 64).map(str::to_owned);
-    Ok(OpenrcProof { env: OpenrcEnv::from_env0(rest), held: FileId::parse(&held), digest })
+    let held = as_here(fleet, hub, FileId::parse(&held));
+    Ok(OpenrcProof { env: OpenrcEnv::from_env0(rest), held, digest })
 }
 
 /// Reads a script and its end mark from standard input, and sources the script as `/opt/fleet/run` sources the mounted
@@ -116,6 +117,16 @@ pub async fn try_openrc(
     let argv = ["sh", "-c", TRY_WITH, "sh", TRY, &mark, &seconds];
     let seen = capture_fed(engine, &sandbox.id, &argv, &input, limit, interrupt).await;
     sourced(hub, seen).map(|stdout| OpenrcEnv::from_env0(&stdout))
+}
+
+/// What a sandbox says of a file, as this machine would say it: of one on a file system that both machines have, each says another
+/// device.
+fn as_here(fleet: &Fleet, hub: &Hub, held: Option<FileId>) -> Option<FileId> {
+    let here = file_id(&hub.openrc).filter(|_| fleet.may_be_elsewhere(hub));
+    match (held, here) {
+        (Some(held), Some(here)) if held.inode == here.inode => Some(here),
+        (held, _) => held,
+    }
 }
 
 /// The file at a path, if there is one.

@@ -71,6 +71,7 @@ pub async fn look_at_openrc_file(
     let mounts = hubs.iter().zip(&looks).map(|(hub, look)| OpenrcMount {
         hub: hub.name.clone(),
         state: sandboxes.of(&hub.name).map(|sandbox| sandbox.state),
+        unseen: sandboxes.silence_of(hub).is_some(),
         stale: match look {
             Ok(look) => look.stale.map_or(Answer::NotAsked, Answer::Seen),
             Err(unseen) => Answer::Unseen(unseen.clone()),

@@ -1,28 +1,98 @@
-//! The sandboxes that an engine has for a fleet.
+//! The sandboxes that the engines have for a fleet.
 
-use futures_util::future::try_join_all;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use crate::hub::{Fleet, Hub, HubName};
+use futures_util::future::join_all;
+
+use crate::exit::chain;
+use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observed::{Sandbox, SandboxState, Subject, Unseen};
-use crate::systems::docker::{Engine, Error};
+use crate::sandbox::SandboxSpec;
+use crate::systems::docker::{Engine, Error, Inside, Silent};
+use crate::systems::wire::{Detour, Route};
 
-/// A fleet's sandboxes, in one look at the engine.
+/// How a hub's API server is reached: by the tunnel's socket in its state, and where that may be on another machine, by way of its
+/// sandbox.
+pub fn route(engine: &Engine, fleet: &Fleet, hub: &Hub, sandbox: &str) -> Route {
+    let detour = fleet.may_be_elsewhere(hub).then(|| {
+        let inside = Inside::new(engine, sandbox, &SandboxSpec::socket_in(hub));
+        Arc::new(inside) as Arc<dyn Detour>
+    });
+    Route::new(&hub.api_socket(), detour)
+}
+
+/// A fleet's sandboxes, in one look at all engines.
 #[derive(Debug, Clone, Default)]
 pub struct Sandboxes {
+    /// A hub's own first: the one on the engine that it lives on.
     found: Vec<Sandbox>,
+    silent: BTreeMap<EngineName, Silent>,
+    /// Who was asked.
+    engine: Option<Engine>,
 }
 
 impl Sandboxes {
-    /// Asks the engine.
+    /// Asks the engines. One that does not answer hides nobody else's sandboxes.
     pub async fn look(engine: &Engine, fleet: &Fleet) -> Result<Self, Error> {
         let is_adopted = |hub: &HubName| fleet.hub(hub).is_some_and(|hub| hub.container.is_some());
-        let mut found = engine.sandboxes(&fleet.name).await?;
+        let asked = engine.sandboxes(&fleet.name).await?;
+        let mut found = asked.found;
+        let mut silent: BTreeMap<EngineName, Silent> =
+            asked.silent.into_iter().map(|silent| (silent.engine.clone(), silent)).collect();
         // One that fleet made before is not the hub's any more, if its container is another one now.
         found.retain(|sandbox| !is_adopted(&sandbox.hub));
-        let adopted = fleet.hubs.iter().filter_map(|hub| Some((hub, hub.container.as_deref()?)));
-        let adopted = try_join_all(adopted.map(|(hub, container)| engine.adopted(container, hub))).await?;
-        found.extend(adopted.into_iter().flatten());
-        Ok(Self { found })
+        let answers = |hub: &&Hub| !silent.contains_key(&hub.engine);
+        let adopted =
+            fleet.hubs.iter().filter(answers).filter_map(|hub| Some((hub, hub.container.as_deref()?)));
+        let adopted =
+            adopted.map(async |(hub, container)| (&hub.engine, engine.adopted(container, hub).await));
+        for (name, answer) in join_all(adopted).await {
+            match answer {
+                Ok(adopted) => found.extend(adopted),
+                Err(error) if fleet.engines.len() == 1 => return Err(error),
+                Err(error) => {
+                    let silence = Silent { engine: name.clone(), reason: chain(&error), hint: error.hint() };
+                    silent.insert(name.clone(), silence);
+                }
+            }
+        }
+        let lives_on = |sandbox: &Sandbox| fleet.hub(&sandbox.hub).map(|hub| &hub.engine);
+        // What the engine that a hub lives on would say of it counts, and nobody else's word.
+        found.retain(|sandbox| lives_on(sandbox).is_none_or(|engine| !silent.contains_key(engine)));
+        found.sort_by_key(|sandbox| lives_on(sandbox).is_some_and(|engine| *engine != sandbox.engine));
+        // Two names may lead to one engine.
+        let mut seen = HashSet::new();
+        found.retain(|sandbox| seen.insert(sandbox.id.clone()));
+        Ok(Self { found, silent, engine: Some(engine.clone()) })
+    }
+
+    /// How a hub's API server is reached, where its sandbox runs.
+    pub fn route(&self, fleet: &Fleet, hub: &Hub) -> Route {
+        match (&self.engine, self.running(fleet, hub)) {
+            (Some(engine), Ok(sandbox)) => route(engine, fleet, hub, &sandbox.id),
+            _ => Route::from(&hub.api_socket()),
+        }
+    }
+
+    /// The engines that did not answer.
+    pub fn silent(&self) -> impl Iterator<Item = &Silent> {
+        self.silent.values()
+    }
+
+    /// Why nobody can tell what there is of a hub: the engine that it lives on does not answer.
+    pub fn silence_of(&self, hub: &Hub) -> Option<Unseen> {
+        let Silent { engine, reason, hint } = self.silent.get(&hub.engine)?;
+        Some(Unseen {
+            subject: Subject::Hub(hub.name.clone()),
+            reason: format!("its engine {engine} does not answer: {reason}"),
+            hint: hint.clone(),
+        })
+    }
+
+    /// Further sandboxes of a hub, which it had on other engines before.
+    pub fn spare(&self, hub: &HubName) -> impl Iterator<Item = &Sandbox> {
+        self.found.iter().filter(move |sandbox| sandbox.hub == *hub && !sandbox.aside).skip(1)
     }
 
     /// A hub's sandbox, in whatever state.
@@ -47,6 +117,9 @@ impl Sandboxes {
             reason,
             hint: Some(hint),
         };
+        if let Some(silence) = self.silence_of(hub) {
+            return Err(silence);
+        }
         let container = fleet.container_of(&hub.name);
         match self.of(&hub.name) {
             None => Err(unseen(

@@ -16,7 +16,7 @@ use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
 use crate::observed::{Outside, ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Engine, Silent};
 use crate::systems::openstack::{Cloud, Error, Tokens};
 use crate::tombstone;
 
@@ -159,6 +159,18 @@ fn undeclared(fleet: &Fleet, stranger: &Sandbox) -> Unseen {
     }
 }
 
+/// Engines that did not answer: nobody knows what they have of hubs that are not in `fleet.toml`, or of the old scripts.
+fn silent_engines(sandboxes: &Sandboxes, asked_for_old: &[Silent]) -> Vec<Unseen> {
+    let mut unseen: Vec<Unseen> = Vec::new();
+    for Silent { engine, reason, hint } in sandboxes.silent().chain(asked_for_old) {
+        let subject = Subject::Engine(engine.clone());
+        if unseen.iter().all(|one| one.subject != subject) {
+            unseen.push(Unseen { subject, reason: reason.clone(), hint: hint.clone() });
+        }
+    }
+    unseen
+}
+
 /// Looks at all volumes of all projects, and at no cluster. Orphans are never judged from this.
 pub async fn look_at_projects(
     engine: &Engine,
@@ -189,10 +201,12 @@ pub async fn look_at_volumes(
     let then = async |(_, _, clusters): &(_, _, Clusters)| clusters.volumes_used().await;
     let (((clouds, projects, mut unseen), containers, clusters), seen_at, (seen, missing)) =
         in_order(first, then, clock::now).await;
+    let containers = containers?;
     let outside = Outside {
         addresses: fleet.hubs.iter().map(|hub| (hub.name.clone(), hub.ip)).collect(),
-        containers: containers?,
+        containers: containers.found,
     };
+    unseen.extend(silent_engines(sandboxes, &containers.silent));
     unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
     // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
     for one in missing {

@@ -76,6 +76,9 @@ pub struct OpenrcMount {
     pub hub: HubName,
     /// Its sandbox's state; `None` where it has none.
     pub state: Option<SandboxState>,
+    /// Whether nobody can tell if it has one: its engine does not answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
     /// Whether the sandbox holds another file than the one at the path now.
     pub stale: Answer<bool>,
     /// The file that the sandbox holds.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::hub::{Fleet, HubName};
+use crate::hub::{EngineName, Fleet, HubName};
 use crate::observed::OldContainer;
 use crate::plan::diagnose::Finding;
 use crate::sandbox::paths;
@@ -34,6 +34,8 @@ pub struct Adoption {
     pub container: String,
     /// Its id.
     pub id: String,
+    /// The engine that has it.
+    pub engine: EngineName,
     /// Whether it runs.
     pub running: bool,
     /// The hub.
@@ -116,7 +118,8 @@ pub fn read(container: &OldContainer, fleet: &Fleet, is_there: &dyn Fn(&Path) ->
         return Reading::Known {
             container: container.name.clone(),
             hub: known.name.clone(),
-            is_its_sandbox: known.container.as_deref() == Some(&container.name),
+            is_its_sandbox: known.container.as_deref() == Some(&container.name)
+                && known.engine == container.engine,
         };
     }
     let ip = container.ip;
@@ -139,6 +142,7 @@ pub fn read(container: &OldContainer, fleet: &Fleet, is_there: &dyn Fn(&Path) ->
         return Reading::Adopt(Adoption {
             container: container.name.clone(),
             id: container.id.clone(),
+            engine: container.engine.clone(),
             running: container.state == "running",
             hub,
             ip,

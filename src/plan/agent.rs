@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::hub::Fleet;
+use crate::hub::{Endpoint, Fleet};
 
 /// Directories that all programs of a machine share, beside those right below `/`.
 const SHARED: [&str; 7] =
@@ -13,10 +13,10 @@ const SHARED: [&str; 7] =
 const RUNTIME_DIRS: [&str; 2] = ["/run/user", "/var/run/user"];
 
 /// What of this machine no sandbox may see.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Around<'a> {
     home: Option<&'a Path>,
-    engine: &'a Path,
+    engines: Vec<&'a Path>,
     state: &'a Path,
     base: &'a Path,
 }
@@ -33,7 +33,12 @@ pub struct AgentDir {
 impl<'a> Around<'a> {
     /// Of a fleet, and whoever runs it.
     pub fn of(fleet: &'a Fleet, home: Option<&'a Path>) -> Self {
-        Self { home, engine: &fleet.engine, state: &fleet.state_dir, base: fleet.base() }
+        let socket = |endpoint: &'a Endpoint| match endpoint {
+            Endpoint::Unix(path) => Some(path.as_path()),
+            Endpoint::Tcp { .. } | Endpoint::Ssh { .. } => None,
+        };
+        let engines = fleet.engines.iter().filter_map(|engine| socket(&engine.endpoint)).collect();
+        Self { home, engines, state: &fleet.state_dir, base: fleet.base() }
     }
 
     /// Why a directory would show a sandbox more than an agent, as far as its place tells.
@@ -47,8 +52,8 @@ impl<'a> Around<'a> {
             "a home directory is in it"
         } else if self.home.is_some_and(|home| dir == home.join(".ssh")) {
             "private keys are in it"
-        } else if self.engine.starts_with(dir) {
-            "the Docker engine's socket is in it, and whoever has that has the machine"
+        } else if self.engines.iter().any(|engine| engine.starts_with(dir)) {
+            "a Docker engine's socket is in it, and whoever has that has the machine"
         } else if self.state.starts_with(dir) || self.base.starts_with(dir) {
             "the fleet's own files are in it"
         } else {
@@ -86,7 +91,7 @@ mod tests {
     fn around() -> Around<'static> {
         Around {
             home: Some(Path::new("/home/op")),
-            engine: Path::new("/run/docker.sock"),
+            engines: vec![Path::new("/run/docker.sock")],
             state: Path::new("/srv/hubs/jhubs"),
             base: Path::new("/srv/hubs"),
         }
@@ -113,7 +118,10 @@ mod tests {
         ] {
             assert!(around().refuses(Path::new(dir)).is_some(), "{dir}");
         }
-        let other = Around { engine: Path::new("/srv/engine/docker.sock"), ..around() };
+        let other = Around {
+            engines: vec![Path::new("/run/docker.sock"), Path::new("/srv/engine/docker.sock")],
+            ..around()
+        };
         assert!(other.refuses(Path::new("/srv/engine")).unwrap().contains("Docker"));
     }
 

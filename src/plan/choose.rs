@@ -27,6 +27,8 @@ pub struct Asked {
     pub tags: Vec<String>,
     /// Projects, by name or id.
     pub projects: Vec<String>,
+    /// Engines, by name.
+    pub engines: Vec<String>,
     /// Names of hubs that are not meant, whatever else they match.
     pub exclude: Vec<String>,
 }
@@ -51,7 +53,8 @@ impl Refused {
 impl Asked {
     /// Whether nothing is asked for.
     pub fn is_nothing(&self) -> bool {
-        !self.all && [&self.hubs, &self.tags, &self.projects].iter().all(|words| words.is_empty())
+        !self.all
+            && [&self.hubs, &self.tags, &self.projects, &self.engines].iter().all(|words| words.is_empty())
     }
 
     /// The projects, one by one.
@@ -72,12 +75,13 @@ pub fn choose<'f>(fleet: &'f Fleet, asked: &Asked) -> Result<Vec<&'f Hub>, Refus
     if asked.is_nothing() {
         return Err(Refused::new(
             "no hubs are chosen",
-            "choose with --hub, --tag or --project, or say --all; `fleet list` with the same words shows a choice",
+            "choose with --hub, --tag, --project or --engine, or say --all; `fleet list` with the same words shows a choice",
         ));
     }
     let mut problems = Vec::new();
     let hubs = patterns("--hub", &asked.hubs, &mut problems);
     let tags = patterns("--tag", &asked.tags, &mut problems);
+    let engines = patterns("--engine", &asked.engines, &mut problems);
     let exclude = patterns("--exclude", &asked.exclude, &mut problems);
     for pattern in hubs.iter().chain(&exclude) {
         if !fleet.hubs.iter().any(|hub| pattern.matches(hub.name.as_str())) {
@@ -87,6 +91,11 @@ pub fn choose<'f>(fleet: &'f Fleet, asked: &Asked) -> Result<Vec<&'f Hub>, Refus
     for pattern in &tags {
         if !fleet.hubs.iter().any(|hub| pattern.matches_any(&hub.tags)) {
             problems.push(no_tag(fleet, pattern));
+        }
+    }
+    for pattern in &engines {
+        if !fleet.hubs.iter().any(|hub| pattern.matches(hub.engine.as_str())) {
+            problems.push(no_engine(fleet, pattern));
         }
     }
     if asked.projects().iter().any(|project| project.is_empty()) {
@@ -102,12 +111,13 @@ pub fn choose<'f>(fleet: &'f Fleet, asked: &Asked) -> Result<Vec<&'f Hub>, Refus
         .hubs
         .iter()
         .filter(|hub| hubs.is_empty() || any(&hubs, hub.name.as_str()))
+        .filter(|hub| engines.is_empty() || any(&engines, hub.engine.as_str()))
         .filter(|hub| tags.is_empty() || tags.iter().any(|pattern| pattern.matches_any(&hub.tags)))
         .collect();
     if meant.is_empty() {
         return Err(Refused::new(
-            "no hub is chosen: none that --hub names has a tag that --tag names",
-            "a hub is chosen where all of these options say so; `fleet list` shows hubs and their tags",
+            "no hub is chosen: of the hubs that one option names, none is what another one says",
+            "a hub is chosen where --hub, --tag and --engine all say so; `fleet list` shows hubs, their tags and engines",
         ));
     }
     let left: Vec<&Hub> = meant.into_iter().filter(|hub| !any(&exclude, hub.name.as_str())).collect();
@@ -143,6 +153,13 @@ fn no_tag(fleet: &Fleet, pattern: &Pattern) -> String {
     let tags = fleet.hubs.iter().flat_map(|hub| &hub.tags).map(String::as_str);
     let what = if matches!(pattern, Pattern::Name(_)) { "has the tag" } else { "has a tag like" };
     format!("no hub {what} {:?}{}", pattern.text(), meant(pattern, tags))
+}
+
+fn no_engine(fleet: &Fleet, pattern: &Pattern) -> String {
+    let names = || fleet.engines.iter().map(|engine| engine.name.as_str());
+    let is_one = names().any(|name| pattern.matches(name));
+    let what = if is_one { "no hub lives on an engine" } else { "there is no engine" };
+    format!("{what} {:?}{}", pattern.text(), meant(pattern, names().filter(|name| !pattern.matches(name))))
 }
 
 fn meant<'a>(pattern: &Pattern, names: impl Iterator<Item = &'a str>) -> String {

@@ -140,7 +140,7 @@ fn sandboxes(file: &OpenrcFile, judged: &mut Judgement) {
     for mount in &file.hubs {
         let hub = &mount.hub;
         // Where nobody could try it, that has been told. A sandbox that is stopped gets the file when it is started.
-        let runs = mount.state == Some(SandboxState::Running);
+        let runs = mount.state == Some(SandboxState::Running) || mount.unseen;
         if let (true, Some(unseen), None) = (runs, mount.stale.unseen(), file.unseen()) {
             let hint = unseen.hint.clone().unwrap_or_else(|| format!("fleet status {hub}"));
             judged.add(Flaw::NotTried, Finding::error(format!("hub {hub}: {}", unseen.reason), hint));

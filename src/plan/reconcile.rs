@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::diagnose::parts;
-use crate::hub::{Hub, HubName};
-use crate::observed::{Sandbox, SandboxState};
+use crate::hub::{DEFAULT_ENGINE, EngineName, Hub, HubName};
+use crate::observed::{Sandbox, SandboxState, Unseen};
 use crate::sandbox::{Part, SandboxSpec};
 
 /// What one hub needs.
@@ -23,6 +23,11 @@ pub enum Action {
     Unpause,
     /// A sandbox of another image was being put in its place, and that was cut off.
     Finish,
+    /// It has a sandbox on another engine too, where it lived before, and that has to go.
+    Clear {
+        /// On which.
+        engines: Vec<EngineName>,
+    },
     /// Its sandbox has to be made again.
     Remake {
         /// Why.
@@ -66,6 +71,7 @@ impl Action {
             Self::Start => "start",
             Self::Unpause => "unpause",
             Self::Finish => "finish",
+            Self::Clear { .. } => "clear away",
             Self::Remake { .. } => "make again",
             Self::Blocked { .. } => "cannot",
         }
@@ -77,6 +83,10 @@ impl Action {
             Self::Remake { why } => Some(why.to_string()),
             Self::Blocked { reason } => Some(reason.clone()),
             Self::Finish => Some("an upgrade was cut off".to_owned()),
+            Self::Clear { engines } => {
+                let engines: Vec<&str> = engines.iter().map(EngineName::as_str).collect();
+                Some(format!("it has a sandbox on engine {} too", engines.join(", ")))
+            }
             Self::None | Self::Make | Self::Start | Self::Unpause => None,
         }
     }
@@ -95,6 +105,9 @@ pub struct Step {
     /// The engine's id of one that was put aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aside: Option<String>,
+    /// The engines' ids of those on other engines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spare: Vec<String>,
 }
 
 impl Step {
@@ -107,13 +120,19 @@ impl Step {
         is_special && parts.iter().any(|part| matches!(part, Part::Environment | Part::Mounts))
     }
 
-    /// Whether another image alone is why its sandbox is made again: then one that works is at stake, and it goes on until the
-    /// new one does.
+    /// Whether another image or engine alone is why its sandbox is made again: then one that works is at stake, and it goes on
+    /// until the new one does.
     pub fn is_upgrade(&self) -> bool {
         match &self.action {
             Action::Remake { why: Why::NewImage } => true,
             Action::Remake { why: Why::Drift(parts) } => {
-                parts.iter().all(|part| matches!(part, Part::Image | Part::Programs))
+                // Each engine has networks of its own.
+                let moves = parts.contains(&Part::Engine);
+                parts.iter().all(|part| match part {
+                    Part::Engine | Part::Image | Part::Programs => true,
+                    Part::Network => moves,
+                    _ => false,
+                })
             }
             _ => false,
         }
@@ -131,14 +150,21 @@ pub struct Found<'a> {
     pub sandbox: Option<&'a Sandbox>,
     /// A container of its that was put aside.
     pub aside: Option<&'a Sandbox>,
+    /// Containers of its on engines that it does not live on.
+    pub spare: Vec<&'a Sandbox>,
+    /// Why nobody can tell what there is: its engine does not answer.
+    pub silence: Option<Unseen>,
     /// Why no sandbox could be made: what of the operator's would have to be mounted, and cannot be.
     pub obstacles: Vec<String>,
     /// What people run in its sandbox, and would be cut off from.
     pub at_work: Vec<String>,
 }
 
-/// What every hub needs. `images` has the id of each image that the engine has, by name.
-pub fn reconcile(found: &[Found<'_>], images: &BTreeMap<String, String>) -> Vec<Step> {
+/// The ids of the images that each engine has, by name.
+pub type Images = BTreeMap<(EngineName, String), String>;
+
+/// What every hub needs.
+pub fn reconcile(found: &[Found<'_>], images: &Images) -> Vec<Step> {
     found
         .iter()
         .map(|found| Step {
@@ -146,16 +172,34 @@ pub fn reconcile(found: &[Found<'_>], images: &BTreeMap<String, String>) -> Vec<
             action: action(found, images),
             sandbox: found.sandbox.map(|sandbox| sandbox.id.clone()),
             aside: found.aside.map(|sandbox| sandbox.id.clone()),
+            spare: found.spare.iter().map(|sandbox| sandbox.id.clone()).collect(),
         })
         .collect()
 }
 
-fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
-    let Found { hub, spec, sandbox, aside, obstacles, at_work } = found;
+fn action(found: &Found<'_>, images: &Images) -> Action {
+    let Found { hub, spec, sandbox, aside, spare, silence, obstacles, at_work } = found;
+    if let Some(silence) = silence {
+        return Action::Blocked { reason: silence.reason.clone() };
+    }
     if aside.is_some() {
         return Action::Finish;
     }
-    let image = images.get(&hub.image);
+    if !spare.is_empty() {
+        let engines = spare.iter().map(|sandbox| sandbox.engine.clone()).collect();
+        let clear = Action::Clear { engines };
+        if at_work.is_empty() {
+            return clear;
+        }
+        return Action::Blocked {
+            reason: format!(
+                "{}, and somebody works in it: {}; wait, or --force",
+                clear.reason().unwrap_or_default(),
+                at_work.join(", ")
+            ),
+        };
+    }
+    let image = images.get(&(hub.engine.clone(), hub.image.clone()));
     // A sandbox that is there is better than none: it is only taken away where another can be made.
     let makes = |action| match (image, obstacles.first()) {
         (Some(_), None) if at_work.is_empty() => action,
@@ -165,7 +209,7 @@ fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
                 at_work.join(", ")
             ),
         },
-        (None, _) => Action::Blocked { reason: format!("the engine has no image {}", hub.image) },
+        (None, _) => Action::Blocked { reason: no_image(hub) },
         (_, Some(obstacle)) => Action::Blocked { reason: obstacle.clone() },
     };
     let Some(sandbox) = sandbox else {
@@ -188,7 +232,7 @@ fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
             }
         };
     }
-    let drift = spec.drift_from(&sandbox.fingerprint);
+    let drift = spec.drift_of(sandbox);
     if !drift.is_empty() {
         return makes(Action::Remake { why: Why::Drift(drift) });
     }
@@ -206,6 +250,14 @@ fn action(found: &Found<'_>, images: &BTreeMap<String, String>) -> Action {
     }
 }
 
+/// Says that the engine that a hub lives on has no image to make its sandbox of.
+pub fn no_image(hub: &Hub) -> String {
+    match hub.engine.as_str() {
+        DEFAULT_ENGINE => format!("the engine has no image {}", hub.image),
+        name => format!("engine {name} has no image {}", hub.image),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,8 +271,8 @@ mod tests {
         SandboxSpec::of("fleet", hub, Owner { uid: 0, gid: 0 }, memory, 512, None)
     }
 
-    fn images() -> BTreeMap<String, String> {
-        BTreeMap::from([("sandbox".to_owned(), "sha256:1".to_owned())])
+    fn images() -> Images {
+        BTreeMap::from([((EngineName::default(), "sandbox".to_owned()), "sha256:1".to_owned())])
     }
 
     /// One that runs, and is what it should be.
@@ -232,12 +284,22 @@ mod tests {
             image: "sha256:1".to_owned(),
             fingerprint: spec.fingerprint(),
             adopted: false,
+            engine: EngineName::default(),
             aside: false,
         }
     }
 
     fn found<'a>(hub: &'a Hub, spec: &'a SandboxSpec, sandbox: Option<&'a Sandbox>) -> Found<'a> {
-        Found { hub, spec, sandbox, aside: None, obstacles: Vec::new(), at_work: Vec::new() }
+        Found {
+            hub,
+            spec,
+            sandbox,
+            aside: None,
+            spare: Vec::new(),
+            silence: None,
+            obstacles: Vec::new(),
+            at_work: Vec::new(),
+        }
     }
 
     fn what(change: impl FnOnce(&mut Sandbox)) -> Action {
@@ -350,9 +412,14 @@ mod tests {
             action: Action::Remake { why },
             sandbox: Some("id".to_owned()),
             aside: None,
+            spare: Vec::new(),
         };
         assert!(step(Why::NewImage).is_upgrade());
         assert!(step(Why::Drift(vec![Part::Image, Part::Programs])).is_upgrade());
+        assert!(step(Why::Drift(vec![Part::Engine])).is_upgrade());
+        assert!(step(Why::Drift(vec![Part::Engine, Part::Network])).is_upgrade());
+        assert!(!step(Why::Drift(vec![Part::Engine, Part::Mounts])).is_upgrade());
+        assert!(!step(Why::Drift(vec![Part::Network])).is_upgrade());
         // The old one leads to another master, or is not what was asked for.
         assert!(!step(Why::Drift(vec![Part::Image, Part::Environment])).is_upgrade());
         assert!(!step(Why::Drift(vec![Part::Limits])).is_upgrade());
@@ -366,6 +433,7 @@ mod tests {
             action: Action::Remake { why: Why::Drift(vec![drift]) },
             sandbox: Some("id".to_owned()),
             aside: None,
+            spare: Vec::new(),
         };
         let mut hub = hub();
         assert!(!step(Part::Environment).changes_the_way(&hub, false));
@@ -386,6 +454,7 @@ mod tests {
             image: "sha256:0".to_owned(),
             fingerprint: spec.fingerprint(),
             adopted: false,
+            engine: EngineName::default(),
             aside: true,
         };
         let step =
@@ -405,6 +474,7 @@ mod tests {
                 image: "sha256:0".to_owned(),
                 fingerprint: String::new(),
                 adopted: true,
+                engine: EngineName::default(),
                 aside: false,
             };
             reconcile(&[found(&hub, &spec, Some(&sandbox))], &images()).remove(0).action
@@ -416,6 +486,52 @@ mod tests {
         let gone = reconcile(&[found(&hub, &spec, None)], &images()).remove(0).action;
         assert!(
             matches!(gone, Action::Blocked { reason } if reason.contains("no container mvu with its state"))
+        );
+    }
+
+    #[test]
+    fn a_sandbox_on_another_engine_than_the_hubs_is_made_again_where_the_hub_lives_now() {
+        let east = EngineName::new("east").unwrap();
+        let hub = Hub { engine: east.clone(), ..hub() };
+        let spec = spec(&hub, 1 << 30);
+        let old = sandbox(&hub, &spec);
+        let of = |images: &Images| reconcile(&[found(&hub, &spec, Some(&old))], images).remove(0);
+        let there = BTreeMap::from([((east.clone(), "sandbox".to_owned()), "sha256:1".to_owned())]);
+        assert_eq!(of(&there).action, Action::Remake { why: Why::Drift(vec![Part::Engine]) });
+        // The image on the old engine makes no sandbox on the new one.
+        let step = of(&images());
+        assert_eq!(step.action, Action::Blocked { reason: "engine east has no image sandbox".to_owned() });
+        let moved = Sandbox { engine: east, ..old.clone() };
+        assert_eq!(reconcile(&[found(&hub, &spec, Some(&moved))], &there).remove(0).action, Action::None);
+    }
+
+    #[test]
+    fn what_a_hub_left_on_another_engine_goes_before_anything_else_is_done() {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let own = sandbox(&hub, &spec);
+        let west = EngineName::new("west").unwrap();
+        let left = Sandbox { id: "left".to_owned(), engine: west.clone(), ..own.clone() };
+        let two = Found { spare: vec![&left], ..found(&hub, &spec, Some(&own)) };
+        let step = reconcile(&[two], &images()).remove(0);
+        assert_eq!(step.action, Action::Clear { engines: vec![west] });
+        assert_eq!((step.spare, step.sandbox.as_deref()), (vec!["left".to_owned()], Some("id")));
+        assert_eq!(step.action.reason().as_deref(), Some("it has a sandbox on engine west too"));
+    }
+
+    #[test]
+    fn nothing_is_done_for_a_hub_whose_engine_does_not_answer() {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let silence = Unseen {
+            subject: crate::observed::Subject::Hub(hub.name.clone()),
+            reason: "its engine east does not answer: x".to_owned(),
+            hint: None,
+        };
+        let silent = Found { silence: Some(silence.clone()), ..found(&hub, &spec, None) };
+        assert_eq!(
+            reconcile(&[silent], &images()).remove(0).action,
+            Action::Blocked { reason: silence.reason }
         );
     }
 }

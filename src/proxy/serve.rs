@@ -22,9 +22,13 @@ use super::control::{self, Status, Word};
 use super::kept::Settings;
 use super::request::{Refusal, judge};
 use crate::config;
+use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
+use crate::observe::Sandboxes;
+use crate::systems::docker::{self, Engine};
 use crate::systems::socket;
+use crate::systems::wire::Wire;
 
 #[cfg(test)]
 mod tests;
@@ -172,7 +176,7 @@ impl Proxy {
         }
     }
 
-    async fn admit(&self, request: &Request<Incoming>) -> Result<(UnixStream, Passage), Refusal> {
+    async fn admit(&self, request: &Request<Incoming>) -> Result<(Wire, Passage), Refusal> {
         let name = judge(request.method(), request.uri(), request.headers(), &self.settings.secret)?;
         let hub = self.hub(&name).await.ok_or_else(|| {
             Refusal::new(
@@ -186,7 +190,9 @@ impl Proxy {
                 format!("the proxy is ending, or {CONNECTIONS} connections pass through it already"),
             )
         })?;
-        match timeout(TUNNEL, socket::connect(&hub.api_socket())).await {
+        let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let limit = if fleet.may_be_elsewhere(&hub) { TUNNEL + fleet.timeouts.engine } else { TUNNEL };
+        match timeout(limit, open(&fleet, &hub)).await {
             Ok(Ok(tunnel)) => Ok((tunnel, passage)),
             Ok(Err(error)) if is_missing(&error) => Err(Refusal::new(
                 StatusCode::BAD_GATEWAY,
@@ -305,10 +311,33 @@ impl Proxy {
 }
 
 /// Passes bytes both ways until both ends are through, or one breaks.
-async fn join(request: Request<Incoming>, mut tunnel: UnixStream, _passage: Passage) {
+async fn join(request: Request<Incoming>, mut tunnel: Wire, _passage: Passage) {
     if let Ok(client) = hyper::upgrade::on(request).await {
         let _ = copy_bidirectional(&mut TokioIo::new(client), &mut tunnel).await;
     }
+}
+
+/// Opens a hub's tunnel. Where its socket cannot be reached because the engine is on another machine, its sandbox is asked for.
+async fn open(fleet: &Fleet, hub: &Hub) -> io::Result<Wire> {
+    match socket::connect(&hub.api_socket()).await {
+        Ok(stream) => return Ok(Wire::new(stream)),
+        Err(error) if !fleet.may_be_elsewhere(hub) => return Err(error),
+        Err(_) => {}
+    }
+    let (fleet, hub) = (fleet.clone(), hub.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let ask = move || {
+        runtime.block_on(async move {
+            let failed = |error: docker::Error| io::Error::other(chain(&error));
+            let its: Vec<_> =
+                fleet.engines.iter().filter(|engine| engine.name == hub.engine).cloned().collect();
+            let engine = Engine::connect(&its, fleet.timeouts.engine).await.map_err(failed)?;
+            let sandboxes = Sandboxes::look(&engine, &fleet).await.map_err(failed)?;
+            sandboxes.route(&fleet, &hub).open().await
+        })
+    };
+    // On a thread of its own: what asks engines is not made for being handed from one to another.
+    tokio::task::spawn_blocking(ask).await.map_err(io::Error::other)?
 }
 
 /// Whether a socket is not there, or was left behind by somebody who listened at it.

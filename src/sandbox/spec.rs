@@ -8,8 +8,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::hub::{
-    ADOPTED_JUMP_KNOWN_HOSTS, ADOPTED_KNOWN_HOSTS, ADOPTED_SOCKET, Fleet, Hub, SandboxSettings,
+    ADOPTED_JUMP_KNOWN_HOSTS, ADOPTED_KNOWN_HOSTS, ADOPTED_SOCKET, EngineName, Fleet, Hub, SandboxSettings,
 };
+use crate::observed::Sandbox;
 use crate::text::hex;
 
 /// Where things are inside a sandbox. The home and what is mounted into it are where the old scripts have them.
@@ -118,6 +119,8 @@ pub struct SandboxSpec {
     pub memory: u64,
     /// Processes and threads.
     pub pids: u32,
+    /// The engine that it lives on.
+    pub engine: EngineName,
     /// The engine's network; its default one where none is named.
     pub network: Option<String>,
     /// What fleet brings along.
@@ -127,8 +130,8 @@ pub struct SandboxSpec {
 impl SandboxSpec {
     /// The sandbox that `fleet.toml` asks for.
     pub fn new(fleet: &Fleet, hub: &Hub, owner: Owner) -> Self {
-        let SandboxSettings { memory, pids, network } = &fleet.sandbox;
-        Self::of(&fleet.name, hub, owner, *memory, *pids, network.clone())
+        let SandboxSettings { memory, pids, network: _ } = &fleet.sandbox;
+        Self::of(&fleet.name, hub, owner, *memory, *pids, fleet.network_of(hub).map(str::to_owned))
     }
 
     /// The sandbox of a hub in a fleet of that name.
@@ -180,8 +183,17 @@ impl SandboxSpec {
             mounts,
             memory,
             pids,
+            engine: hub.engine.clone(),
             network,
             programs: PAYLOADS,
+        }
+    }
+
+    /// Where the tunnel's socket is in a hub's container.
+    pub fn socket_in(hub: &Hub) -> String {
+        match hub.container {
+            None => format!("{}/api.sock", paths::TUNNEL),
+            Some(_) => format!("{}/.kube/{ADOPTED_SOCKET}", paths::HOME),
         }
     }
 
@@ -228,7 +240,21 @@ impl SandboxSpec {
     /// What the container is labelled with: a hash of each part, so that drift can be told by its name. Two specs have one
     /// fingerprint exactly when they ask for the same.
     pub fn fingerprint(&self) -> String {
-        let Self { container, fleet, hub, image, owner, env, mounts, memory, pids, network, programs } = self;
+        // Where it is, the engine knows that lists it.
+        let Self {
+            container,
+            fleet,
+            hub,
+            image,
+            owner,
+            env,
+            mounts,
+            memory,
+            pids,
+            engine: _,
+            network,
+            programs,
+        } = self;
         [
             (Part::Name, digest(&(container, fleet, hub))),
             (Part::Image, digest(image)),
@@ -256,6 +282,12 @@ impl SandboxSpec {
             .collect()
     }
 
+    /// The parts in which a sandbox that is there is not what is asked for.
+    pub fn drift_of(&self, sandbox: &Sandbox) -> Vec<Part> {
+        let elsewhere = (sandbox.engine != self.engine).then_some(Part::Engine);
+        elsewhere.into_iter().chain(self.drift_from(&sandbox.fingerprint)).collect()
+    }
+
     /// The labels that the container carries.
     pub fn labels(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
@@ -273,6 +305,8 @@ impl SandboxSpec {
 pub enum Part {
     /// The names of the container, its fleet and its hub.
     Name,
+    /// The engine that it lives on.
+    Engine,
     /// The image.
     Image,
     /// Who it runs as.
@@ -290,7 +324,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them.
+    /// All that a fingerprint tells.
     pub const ALL: [Self; 8] = [
         Self::Name,
         Self::Image,
@@ -307,6 +341,7 @@ impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Name => "name",
+            Self::Engine => "engine",
             Self::Image => "image",
             Self::Owner => "owner",
             Self::Environment => "environment",
@@ -348,6 +383,7 @@ mod tests {
             mounts: vec![Mount { source: "/a".into(), target: "/b".to_owned(), read_only: true }],
             memory: 1 << 30,
             pids: 512,
+            engine: EngineName::default(),
             network: None,
             programs: [Payload { name: "run", text: "x" }; 3],
         }

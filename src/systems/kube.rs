@@ -23,7 +23,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore};
-use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
@@ -33,7 +32,7 @@ use self::error::NoSocket;
 pub use self::error::{BadCertificates, Cause, Error, Kind};
 use self::objects::{ClaimWire, NodeWire, Page, PvWire, Wire};
 use super::kubeconfig::{self, Access, Credentials};
-use super::socket;
+use super::wire::{self, Route};
 use crate::observed::{Claim, Node, PersistentVolume};
 use crate::text::excerpt;
 
@@ -82,8 +81,10 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Prepares to ask the cluster of a kubeconfig through a socket. Nothing is asked yet. Each request has `limit`.
-    pub async fn connect(kubeconfig: &Path, socket: &Path, limit: Duration) -> Result<Self, Error> {
+    /// Prepares to ask the cluster of a kubeconfig by way of a route. Nothing is asked yet. Each request has `limit`.
+    pub async fn connect(kubeconfig: &Path, route: impl Into<Route>, limit: Duration) -> Result<Self, Error> {
+        let route = route.into();
+        let socket = route.socket().to_owned();
         let path = kubeconfig.to_owned();
         let yaml = match tokio::fs::read_to_string(kubeconfig).await {
             Ok(yaml) => yaml,
@@ -94,8 +95,8 @@ impl Cluster {
             Err(source) => return Err(Error::Kubeconfig { path, source }),
         };
         let expires = expiry(&access);
-        match client(access, socket) {
-            Ok(client) => Ok(Self { client, socket: socket.to_owned(), limit, expires }),
+        match client(access, route) {
+            Ok(client) => Ok(Self { client, socket, limit, expires }),
             Err(source) => Err(Error::Certificates { path, source }),
         }
     }
@@ -208,14 +209,13 @@ struct Answer {
     _turn: Option<SemaphorePermit<'static>>,
 }
 
-/// A client that does what a kubeconfig says, through a socket.
-fn client(access: Access, socket: &Path) -> Result<Client, BadCertificates> {
+/// A client that does what a kubeconfig says, by way of a route.
+fn client(access: Access, route: Route) -> Result<Client, BadCertificates> {
     let bad = |error: &dyn std::error::Error| BadCertificates(excerpt(&error.to_string()));
     use_provider();
     let config = config(access)?;
-    let https = config
-        .rustls_https_connector_with_connector(Connector { socket: socket.into() })
-        .map_err(|error| bad(&error))?;
+    let https =
+        config.rustls_https_connector_with_connector(Connector { route }).map_err(|error| bad(&error))?;
     let http: hyper_util::client::legacy::Client<_, Body> =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .http1_read_buf_exact_size(READ_AHEAD)
@@ -284,14 +284,14 @@ fn authorities(pem: &[u8]) -> Result<Vec<Vec<u8>>, BadCertificates> {
     Ok(certificates)
 }
 
-/// Opens the tunnel's socket, whatever the URL says.
+/// Goes by the route, whatever the URL says.
 #[derive(Clone)]
 struct Connector {
-    socket: Arc<Path>,
+    route: Route,
 }
 
 impl tower::Service<http::Uri> for Connector {
-    type Response = TokioIo<UnixStream>;
+    type Response = TokioIo<wire::Wire>;
     type Error = NoSocket;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -300,8 +300,8 @@ impl tower::Service<http::Uri> for Connector {
     }
 
     fn call(&mut self, _: http::Uri) -> Self::Future {
-        let socket = Arc::clone(&self.socket);
-        Box::pin(async move { socket::connect(&socket).await.map(TokioIo::new).map_err(NoSocket) })
+        let route = self.route.clone();
+        Box::pin(async move { route.open().await.map(TokioIo::new).map_err(NoSocket) })
     }
 }
 

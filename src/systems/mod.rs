@@ -10,3 +10,4 @@ pub mod socket;
 pub mod ssh;
 pub mod tmux;
 mod unique;
+pub mod wire;

@@ -39,7 +39,10 @@ fn a_choice_of_nothing_is_an_error_for_every_command_and_never_all_hubs() {
             (&["--tag", "gpux"], "no hub has the tag \"gpux\"; did you mean \"gpu\"?"),
             (&["--all", "--exclude", "*"], "--exclude takes every one of them"),
             (&["ou23s", "--exclude", "ou*"], "--exclude takes every one of them"),
-            (&["fsu-s23", "--tag", "gpu"], "none that --hub names has a tag that --tag names"),
+            (
+                &["fsu-s23", "--tag", "gpu"],
+                "of the hubs that one option names, none is what another one says",
+            ),
             (&["--hub", "/(/"], "is not a regular expression"),
             (&["--all", "ou23s"], "cannot be used with"),
             (&["--all", "--tag", "gpu"], "cannot be used with"),

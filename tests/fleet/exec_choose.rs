@@ -68,7 +68,10 @@ fn a_choice_of_no_hub_is_an_error_and_never_all_of_them() {
         (&["--tag", "gpux"], &["no hub has the tag \"gpux\"; did you mean \"gpu\"?"]),
         (&["--all", "--exclude", "pyaso"], &["no hub \"pyaso\" in fleet.toml; did you mean \"pyaos\"?"]),
         (&["--all", "--exclude", "*"], &["--exclude takes every one of them"]),
-        (&["--hub", "fsu-s23", "--tag", "gpu"], &["none that --hub names has a tag that --tag names"]),
+        (
+            &["--hub", "fsu-s23", "--tag", "gpu"],
+            &["of the hubs that one option names, none is what another one says"],
+        ),
         (&["--hub", ""], &["an empty name"]),
         (&["--hub", "/(/"], &["is not a regular expression"]),
         (&["--all", "--tag", "gpu"], &["cannot be used with"]),

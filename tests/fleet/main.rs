@@ -18,6 +18,8 @@ mod completions;
 mod cp;
 mod cp_back;
 mod doctor;
+mod engines;
+mod engines_ssh;
 mod exec;
 mod exec_choose;
 mod exec_end;

@@ -20,7 +20,7 @@ fn every_command_has_a_page_with_its_options_and_examples() {
     assert!(pages > 15, "{pages}");
     let page = fleet.read("share/man/man1/fleet-exec.1");
     assert!(
-        page.contains("fail\\-fast") && page.contains("Which hubs") && page.contains("quota.yaml"),
+        page.contains("fail\\-fast") && page.contains("WHICH HUBS") && page.contains("quota.yaml"),
         "{page}"
     );
     assert!(fleet.read("share/man/man1/fleet-openrc-set.1").contains("move\\-project"));

@@ -207,7 +207,7 @@ fn an_image_in_which_no_tunnel_comes_up_is_given_back_and_the_hubs_after_it_keep
     build(&image, "rm /usr/bin/ssh");
     let run = fleet.run(&["up"]).exits(1);
     run.says("hub ou23s: cannot bring the tunnel up")
-        .says("its sandbox of the old image goes on")
+        .says("its old sandbox goes on")
         .says("hub mvu23s: it keeps its old image");
     assert_eq!([id(&fleet, "ou23s"), id(&fleet, "mvu23s")], before);
     assert_eq!(image_of(&fleet, "ou23s"), good);

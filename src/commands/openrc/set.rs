@@ -178,7 +178,10 @@ fn nobody_holds(look: &OpenrcFile) -> String {
             (Some(SandboxState::Running), Some(true)) => format!("the sandbox of {} is stale", mount.hub),
             (Some(SandboxState::Running), _) => format!("the sandbox of {} does not answer", mount.hub),
             (Some(state), _) => format!("the sandbox of {} is not running ({state})", mount.hub),
-            (None, _) => format!("hub {} has no sandbox", mount.hub),
+            (None, _) => match mount.stale.unseen() {
+                Some(unseen) => format!("hub {}: {}", mount.hub, unseen.reason),
+                None => format!("hub {} has no sandbox", mount.hub),
+            },
         })
         .collect();
     format!("{} cannot be tried in any sandbox: {}", look.file.display(), why.join(", "))
@@ -257,6 +260,14 @@ fn told(look: &OpenrcFile, replaced: &Replaced, login: &Login) -> bool {
                 ));
             }
             Some(SandboxState::Running) => {}
+            // Its engine does not answer: it may run, and hold something else.
+            None if mount.unseen => {
+                all = false;
+                let why = mount.stale.unseen().map_or("nobody can see it", |unseen| unseen.reason.as_str());
+                tell(&format!(
+                    "hub {hub}: whether its sandbox has the new credentials cannot be told: {why}\n"
+                ));
+            }
             _ => tell(&format!(
                 "hub {hub}: its sandbox does not run; it gets the new credentials when it is started\n"
             )),

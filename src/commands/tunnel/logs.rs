@@ -43,6 +43,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<Exit, Failure>
     let sandboxes = Sandboxes::look(&engine, &fleet).await?;
     let prefixes = Prefixes::new(hubs.iter().map(|hub| &hub.name), std::io::stdout().is_terminal());
     let reading = stream::iter(&hubs).map(async |hub| {
+        if let Some(silence) = sandboxes.silence_of(hub) {
+            tell(&format!("error: {}: {}\n", silence.subject, silence.reason));
+            return Ok(false);
+        }
         let Some(sandbox) = sandboxes.of(&hub.name) else {
             tell(&format!("error: hub {0}: it has no sandbox\nhint: fleet up {0}\n", hub.name));
             return Ok(false);
@@ -92,7 +96,7 @@ async fn read_adopted(
 /// Prints one tunnel's lines as they come. Whether they could be read.
 async fn read(args: &Args, engine: &Engine, hub: &Hub, sandbox: &str, prefix: &str) -> Result<bool, Failure> {
     let (mut lines, mut printed) = (Lines::default(), Ok(()));
-    let mut log = std::pin::pin!(engine.log(sandbox, args.lines, args.follow));
+    let mut log = std::pin::pin!(engine.log(sandbox, args.lines, args.follow)?);
     let mut show = |line: &[u8]| {
         let line = String::from_utf8_lossy(line).into_owned();
         printed = std::mem::replace(&mut printed, Ok(()))

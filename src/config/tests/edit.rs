@@ -229,6 +229,8 @@ fn any_new_hub() -> impl Strategy<Value = NewHub> {
                     image,
                     state: state.map(|state| Path::new("/states").join(state)),
                     container,
+                    // The only one that every file has.
+                    engine: (bits % 2 == 0).then(crate::hub::EngineName::default),
                     tags,
                 }
             },

@@ -59,7 +59,10 @@ fn nothing_chosen_is_never_all_of_them() {
         assert_eq!(choose(&fleet, &nothing).unwrap_err().problems, ["no hubs are chosen"]);
     }
     let told = |asked: &Asked| choose(&fleet, asked).unwrap_err().problems.join("\n");
-    assert!(told(&asked(&["fsu-s23"], &["gpu"], &[])).contains("none that --hub names has a tag"));
+    assert!(
+        told(&asked(&["fsu-s23"], &["gpu"], &[]))
+            .contains("of the hubs that one option names, none is what another one says")
+    );
     assert!(told(&Asked { exclude: words(&["*"]), ..all() }).contains("--exclude takes every one"));
     assert!(told(&asked(&[""], &[], &[])).contains("an empty name"));
     assert!(
@@ -94,6 +97,7 @@ fn file(hub: &str, login: Answer<Login>, stale: bool) -> OpenrcFile {
         hubs: vec![OpenrcMount {
             hub: HubName::new(hub).unwrap(),
             state: None,
+            unseen: false,
             stale: Answer::Seen(stale),
             held: None,
         }],
@@ -172,7 +176,7 @@ proptest! {
         tags in prop::sample::subsequence(vec!["gpu", "fall"], 0..=2),
         all in any::<bool>(),
     ) {
-        let asked = Asked { all, hubs, tags: words(&tags), exclude: exclude.clone(), projects: Vec::new() };
+        let asked = Asked { all, hubs, tags: words(&tags), exclude: exclude.clone(), ..Asked::default() };
         if let Ok(chosen) = choose(&fleet, &asked) {
             prop_assert!(!chosen.is_empty() && !asked.is_nothing());
             let places: Vec<usize> = chosen
@@ -192,4 +196,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn hubs_are_chosen_by_the_engine_that_they_live_on() {
+    let mut fleet = four();
+    let east = crate::hub::EngineName::new("east").unwrap();
+    fleet.engines.extend(["east", "idle"].map(crate::hub::samples::engine));
+    fleet.hubs[1].engine = east.clone();
+    fleet.hubs[3].engine = east;
+    let on = |engines: &[&str], hubs: &[&str]| {
+        let asked = Asked { engines: words(engines), ..asked(hubs, &[], &[]) };
+        let chosen = choose(&fleet, &asked).map_err(|refused| refused.problems)?;
+        Ok::<_, Vec<String>>(chosen.iter().map(|hub| hub.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(on(&["east"], &[]).unwrap(), ["mvu23s", "pyaos"]);
+    assert_eq!(on(&["default"], &[]).unwrap(), ["ou23s", "fsu-s23"]);
+    assert_eq!(on(&["east"], &["py*"]).unwrap(), ["pyaos"]);
+    assert_eq!(on(&["e*,default"], &[]).unwrap().len(), 4);
+    assert_eq!(on(&["eest"], &[]).unwrap_err(), ["there is no engine \"eest\"; did you mean \"east\"?"]);
+    assert_eq!(on(&["idle"], &[]).unwrap_err(), ["no hub lives on an engine \"idle\""]);
+    assert!(on(&["east"], &["ou23s"]).unwrap_err()[0].contains("no hub is chosen"));
 }

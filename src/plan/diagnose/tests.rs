@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::hub::EngineName;
 use crate::observed::{Credentials, Node, SandboxLook, Subject};
 use crate::plan::orphans::samples::{hub, now, project};
 
@@ -8,7 +9,8 @@ use crate::plan::orphans::samples::{hub, now, project};
 fn good() -> HubLook {
     HubLook {
         hub: hub("ou23s"),
-        sandbox: SandboxLook { state: Some("running"), running: true, drift: Vec::new() },
+        engine: EngineName::default(),
+        sandbox: SandboxLook { state: Some("running"), running: true, unseen: None, drift: Vec::new() },
         openrc: PathBuf::from("/o/openrc.sh"),
         openrc_stale: Answer::Seen(false),
         openrc_open_to_others: Some(false),

@@ -19,6 +19,7 @@ fn mount(name: &str, held: FileId) -> OpenrcMount {
     OpenrcMount {
         hub: hub(name),
         state: Some(SandboxState::Running),
+        unseen: false,
         stale: Answer::Seen(held != AT_PATH),
         held: Some(held),
     }
@@ -26,7 +27,7 @@ fn mount(name: &str, held: FileId) -> OpenrcMount {
 
 fn stopped(name: &str) -> OpenrcMount {
     let stale = Answer::Unseen(unseen("its sandbox is not running (exited)"));
-    OpenrcMount { hub: hub(name), state: Some(SandboxState::Exited), stale, held: None }
+    OpenrcMount { hub: hub(name), state: Some(SandboxState::Exited), unseen: false, stale, held: None }
 }
 
 fn unseen(reason: &str) -> Unseen {

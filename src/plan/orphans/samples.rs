@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hub::{Foreign, HubName, OrphanRules};
+use crate::hub::{EngineName, Foreign, HubName, OrphanRules};
 use crate::observed::{
     CINDER_CSI, Claim, ClaimRef, ClusterVolumes, Metadata, OldContainer, Outside, PersistentVolume, Project,
     ProjectKey, ProjectVolumes, Server, Snapshot, Subject, Unseen, Volume, VolumeView,
@@ -153,6 +153,7 @@ pub(crate) fn server(name: &str) -> Server {
 pub(crate) fn old_container(cluster: &str, ip: &str) -> OldContainer {
     OldContainer {
         id: format!("id-of-{cluster}"),
+        engine: EngineName::default(),
         name: cluster.to_owned(),
         image: "unidata/science-gateway".to_owned(),
         state: "exited".to_owned(),

@@ -267,7 +267,8 @@ fn named_by<'v>(
 /// `openstack.sh` makes containers of the same image that are for no cluster. They have neither a `CLUSTER` nor a place for
 /// a kubeconfig, and a name that Docker chose, with an underscore, which no cluster's name has.
 fn managed_by<'v>(container: &'v OldContainer, view: &'v VolumeView) -> Option<(&'v str, Sign<'v>)> {
-    let OldContainer { id, name, image, state, cluster, ip, has_kubeconfig, mounts: _ } = container;
+    let OldContainer { id, name, image, state, cluster, ip, has_kubeconfig, mounts: _, engine: _ } =
+        container;
     if cluster.is_none() && !has_kubeconfig && name.contains('_') {
         return None;
     }

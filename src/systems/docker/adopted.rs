@@ -7,12 +7,12 @@ use std::path::Path;
 use bollard::models::{ContainerStateStatusEnum, ExecConfig};
 use bollard::query_parameters::{InspectContainerOptions, UploadToContainerOptions};
 
-use super::{Engine, Error};
+use super::{Connection, Error};
 use crate::hub::Hub;
 use crate::observed::{Sandbox, SandboxState};
 use crate::sandbox::{Payload, labels, paths};
 
-impl Engine {
+impl Connection {
     /// The container of that name, as a hub's sandbox; `None` where there is none that has this hub's kubeconfig mounted: the old
     /// scripts may have made another of the name.
     pub async fn adopted(&self, container: &str, hub: &Hub) -> Result<Option<Sandbox>, Error> {
@@ -52,6 +52,7 @@ impl Engine {
             image: found.image.unwrap_or_default(),
             fingerprint: String::new(),
             adopted: true,
+            engine: self.name().clone(),
             aside: false,
         }))
     }

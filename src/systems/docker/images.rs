@@ -3,9 +3,9 @@
 use bollard::query_parameters::CreateImageOptions;
 use futures_util::StreamExt as _;
 
-use super::{Engine, Error};
+use super::{Connection, Error};
 
-impl Engine {
+impl Connection {
     /// The id of the image of that name, which changes when another one is built or pulled under it; `None` where the
     /// engine has none.
     pub async fn image_id(&self, image: &str) -> Result<Option<String>, Error> {

@@ -6,7 +6,8 @@ use bollard::models::{ContainerInspectResponse, ContainerSummary, MountPoint};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use futures_util::future::try_join_all;
 
-use super::{Engine, Error};
+use super::{Connection, Error};
+use crate::hub::EngineName;
 use crate::observed::{OldContainer, OldMount};
 use crate::sandbox::{labels, paths};
 
@@ -20,7 +21,7 @@ const KUBE: &str = "/home/openstack/.kube";
 const CLUSTER: &str = "CLUSTER";
 const IP: &str = "IP";
 
-impl Engine {
+impl Connection {
     /// All containers that may be the old scripts', stopped ones too. No sandbox of any fleet is one.
     pub async fn old_containers(&self) -> Result<Vec<OldContainer>, Error> {
         let options = ListContainersOptions { all: true, ..Default::default() };
@@ -41,7 +42,7 @@ impl Engine {
             )
             .await;
         match asked {
-            Ok(found) => Ok(as_old(found)),
+            Ok(found) => Ok(as_old(found, self.name())),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -63,7 +64,7 @@ fn is_theirs(image: &str) -> bool {
     image.rsplit('/').next().is_some_and(|name| name.starts_with(IMAGE))
 }
 
-fn as_old(found: ContainerInspectResponse) -> Option<OldContainer> {
+fn as_old(found: ContainerInspectResponse, engine: &EngineName) -> Option<OldContainer> {
     let config = found.config.unwrap_or_default();
     let env = config.env.unwrap_or_default();
     let of_env = |name: &str| {
@@ -81,6 +82,7 @@ fn as_old(found: ContainerInspectResponse) -> Option<OldContainer> {
     };
     (is_theirs(&image) || cluster.is_some() || has_kubeconfig).then(|| OldContainer {
         id: found.id.unwrap_or_default(),
+        engine: engine.clone(),
         name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         state: found.state.and_then(|state| state.status).map_or_else(String::new, |state| state.to_string()),
         ip: of_env(IP).and_then(|text| text.parse::<IpAddr>().ok()),
@@ -112,7 +114,7 @@ mod tests {
     }
 
     fn inspected(image: &str, env: &[&str], mounts: &[&str]) -> Option<OldContainer> {
-        as_old(ContainerInspectResponse {
+        let found = ContainerInspectResponse {
             id: Some("id".to_owned()),
             name: Some("/mvu-test".to_owned()),
             config: Some(ContainerConfig {
@@ -122,7 +124,8 @@ mod tests {
             }),
             mounts: Some(mounts.iter().map(|target| mount(target)).collect()),
             ..Default::default()
-        })
+        };
+        as_old(found, &EngineName::default())
     }
 
     #[test]

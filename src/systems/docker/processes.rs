@@ -2,10 +2,10 @@
 
 use bollard::query_parameters::{InspectContainerOptions, TopOptions};
 
-use super::{Engine, Error};
+use super::{Connection, Error};
 use crate::observed::{Process, Processes};
 
-impl Engine {
+impl Connection {
     /// The processes of a container, none where it does not run, each by its program's name alone: a command line may have somebody's secret in it.
     pub async fn processes(&self, id: &str) -> Result<Processes, Error> {
         let what = || format!("see what runs in container {id}");

@@ -2,7 +2,7 @@
 //! started again while everybody else's containers go on.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -33,6 +33,7 @@ pid=$(cat "$dir/pid" 2>/dev/null) && grep -qs dockerd "/proc/$pid/cmdline" && {
 # The engine's own containerd outlives one that was killed.
 pid=$(cat "$dir/exec/containerd/containerd.pid" 2>/dev/null) && grep -qs "$dir" "/proc/$pid/cmdline" && kill -KILL "$pid"
 awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r -n1 umount -l
+for way in -i -o; do iptables -D DOCKER-USER "$way" "$bridge" -j ACCEPT 2>/dev/null; done
 ip link delete "$bridge"
 rm -rf "$dir"
 "#;
@@ -44,6 +45,8 @@ pub struct Dockerd {
     /// The machine's address in the engine's network.
     pub gateway: String,
     engine: Option<Child>,
+    /// What it is started with beside the usual.
+    more: Vec<String>,
     /// Takes everything away when its standard input ends: when this is dropped, and when the test's process is gone.
     away: Option<Child>,
 }
@@ -51,6 +54,11 @@ pub struct Dockerd {
 impl Dockerd {
     /// Starts one. The name is for people who look at the machine meanwhile: a few letters.
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, |_| Vec::new())
+    }
+
+    /// Starts one with more options, made for its directory.
+    pub fn start_with(name: &str, more: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let dir = TempDir::with_prefix(format!("fleet-test-dockerd-{name}-")).expect("a directory").keep();
         // The kernel's names have 15 characters at most.
         let bridge = format!("ft{}{name}", std::process::id()).chars().take(15).collect::<String>();
@@ -64,7 +72,8 @@ impl Dockerd {
             .spawn()
             .expect("sh starts");
         // From here on whatever fails, it is taken away.
-        let mut this = Self { dir, bridge, gateway: String::new(), engine: None, away: Some(away) };
+        let more = more(&dir);
+        let mut this = Self { dir, bridge, gateway: String::new(), engine: None, more, away: Some(away) };
         this.make_bridge();
         this.begin();
         this
@@ -105,6 +114,7 @@ impl Dockerd {
             .args(["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"])
             // What works on this machine.
             .args(["--storage-driver", &docker(&["info", "--format", "{{.Driver}}"])])
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
@@ -124,6 +134,25 @@ impl Dockerd {
             assert!(began.elapsed() < STOPS, "the engine does not end");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Lets its containers through to those of the machine's engine, which lets nothing through between bridges.
+    pub fn open_way(&self) {
+        for way in ["-i", "-o"] {
+            let mut rule = as_root("iptables");
+            rule.args(["-I", "DOCKER-USER", way, &self.bridge, "-j", "ACCEPT"]);
+            assert!(rule.status().expect("iptables starts").success());
+        }
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> String {
+        std::fs::read_to_string(self.dir.join("pid")).expect("it runs").trim().to_owned()
     }
 
     /// Its socket.

@@ -1,6 +1,7 @@
 //! The real parts, and fleets of their own for tests.
 
 pub mod dockerd;
+pub mod engines;
 pub mod fleet;
 pub mod jump;
 pub mod openstack;

@@ -1,0 +1,69 @@
+//! Hubs on engines that may be on another machine: what is mounted into a sandbox there has to be the very files that are here, by a
+//! file system that both have.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::exec::{End, capture_fed};
+use crate::exit::{Exit, Failure};
+use crate::hub::{Fleet, Hub};
+use crate::interrupt::Interrupt;
+use crate::sandbox::{Mount, SandboxSpec};
+use crate::systems::docker::Engine;
+
+/// Fails where the engine's machine does not have a hub's files, before anything is made.
+pub(super) async fn has_files(engine: &Engine, fleet: &Fleet, hub: &Hub) -> Result<(), Failure> {
+    if !fleet.may_be_elsewhere(hub) {
+        return Ok(());
+    }
+    // Of a state that is not there yet, the place where it comes to be.
+    let state = hub.state.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    let mut paths: Vec<PathBuf> = vec![hub.openrc.clone(), hub.ssh.key.clone(), state.to_owned()];
+    paths.extend(hub.ssh.jump.as_ref().map(|jump| jump.key.clone()));
+    paths.extend(hub.ssh.agent.as_deref().and_then(Path::parent).map(Path::to_owned));
+    let probe = format!("{}.probe", fleet.sandbox_of(&hub.name));
+    Ok(engine.on(&hub.engine)?.has_files(&hub.image, &probe, &paths).await?)
+}
+
+/// Fails where a sandbox on another machine has other files of the same names. A number of the file system's own tells: which device it
+/// is on, each machine says differently.
+pub(super) async fn has_the_same(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    spec: &SandboxSpec,
+    sandbox: &str,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    if !fleet.may_be_elsewhere(hub) {
+        return Ok(());
+    }
+    let mut argv = vec!["stat", "-L", "-c", "%i"];
+    argv.extend(spec.mounts.iter().map(|mount| mount.target.as_str()));
+    let ran = capture_fed(engine, sandbox, &argv, b"", fleet.timeouts.openrc, interrupt).await;
+    if ran.end == End::Interrupted {
+        return Err(Failure::interrupted());
+    }
+    let there = String::from_utf8_lossy(&ran.stdout);
+    let there: Vec<Option<u64>> = there.lines().map(|line| line.trim().parse().ok()).collect();
+    let here = |mount: &Mount| std::fs::metadata(&mount.source).ok().map(|file| file.ino());
+    let same = |(number, mount): &(usize, &Mount)| {
+        here(mount).is_some_and(|here| there.get(*number) == Some(&Some(here)))
+    };
+    match spec.mounts.iter().enumerate().find(|one| !same(one)) {
+        None => Ok(()),
+        Some((_, mount)) => Err(Failure {
+            exit: Exit::Failed,
+            problems: vec![format!(
+                "{} on the machine of engine {} is another one than here",
+                mount.source.display(),
+                hub.engine
+            )],
+            hint: Some(
+                "a sandbox mounts the hub's openrc, key and state under the same paths as here: have them there (a shared file system), \
+                 or let the hub live on another engine (`engine` in fleet.toml)"
+                    .to_owned(),
+            ),
+        }),
+    }
+}
