@@ -19,6 +19,7 @@ pub mod history;
 pub mod hub;
 pub mod interrupt;
 pub mod journal;
+pub mod known;
 pub mod observe;
 pub mod observed;
 pub mod plan;

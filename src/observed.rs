@@ -277,8 +277,10 @@ pub struct ClusterVolumes {
 /// What else may tell of clusters that use the projects' volumes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Outside {
-    /// Where `fleet.toml` says that each hub's master is.
+    /// Where `fleet.toml` says that each hub's master is,
     pub addresses: BTreeMap<HubName, IpAddr>,
+    /// and the engine that it lives on.
+    pub engines: BTreeMap<HubName, EngineName>,
     /// Containers of the old scripts on the engine, stopped ones too.
     pub containers: Vec<OldContainer>,
 }

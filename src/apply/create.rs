@@ -14,6 +14,7 @@ use crate::exit::{Failure, chain};
 use crate::files;
 use crate::hub::{Fleet, Hub, JumpHost};
 use crate::interrupt::Interrupt;
+use crate::known;
 use crate::observe::{Sandboxes, look_at_openrc, route, tunnel_log};
 use crate::observed::Project;
 use crate::report::duration;
@@ -120,6 +121,8 @@ pub async fn create(
     // On the heap: it holds the state of every client.
     let made = creation.interrupt.or(Box::pin(steps)).await;
     let made = made.unwrap_or_else(|| Err(Failure::interrupted()));
+    let made =
+        made.and_then(|()| undo.container.as_deref().map_or(Ok(()), |id| known::made(creation.fleet, id)));
     let Err(mut failure) = made else { return Ok(()) };
     for problem in &mut failure.problems {
         *problem = format!("hub {}: cannot {at}: {problem}", creation.hub.name);
@@ -195,7 +198,10 @@ pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) 
         }
         steps(creation, &pins, &mut undo, &mut at, tell).await
     };
-    Box::pin(steps).await.map_err(|mut failure| {
+    let completed = Box::pin(steps).await;
+    // It stays, however far that got.
+    let remembered = undo.container.as_deref().map_or(Ok(()), |id| known::made(creation.fleet, id));
+    completed.and(remembered).map_err(|mut failure| {
         for problem in &mut failure.problems {
             *problem = format!("cannot {at}: {problem}");
         }

@@ -66,7 +66,10 @@ pub(super) async fn shown(fleet: &Fleet, hub: &Hub, demanded: Demanded<'_>) -> R
             hub.known_hosts().display(),
             hub.name
         ))),
-        _ => Ok(Pins { master, jump }),
+        Ok(_) => Ok(Pins { master, jump }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Pins { master, jump }),
+        // A pin that cannot be read is not none.
+        Err(source) => Err(Failure::failed(&files::Error::new("read", &hub.known_hosts(), source))),
     }
 }
 

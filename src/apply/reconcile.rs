@@ -109,6 +109,39 @@ async fn answers(
     }
 }
 
+/// Takes away what a hub has on engines that it does not live on, once its API answers through the one that stays. All of them have
+/// the tunnel's socket in common, so that the others have to be stopped for that.
+async fn clear(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    step: &Step,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let Some(own) = step.sandbox.as_deref() else { return Ok(()) };
+    let stopped = async {
+        for id in &step.spare {
+            engine.stop(id).await?;
+        }
+        reconnect(engine, fleet, hub, own, interrupt).await
+    };
+    if let Err(mut failure) = stopped.await {
+        for id in &step.spare {
+            if let Err(error) = engine.start(id).await {
+                failure.problems.push(format!(
+                    "and what it has on another engine was not started again: {}",
+                    crate::exit::chain(&error)
+                ));
+            }
+        }
+        return Err(failure);
+    }
+    for id in &step.spare {
+        engine.remove(id).await?;
+    }
+    Ok(())
+}
+
 async fn one(
     engine: &Engine,
     fleet: &Fleet,
@@ -133,18 +166,7 @@ async fn one(
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
         }
         (Action::Finish, _) => finish(Upgrade { engine, fleet, hub, interrupt }).await,
-        (Action::Clear { .. }, _) => {
-            for id in &step.spare {
-                engine.remove(id).await?;
-            }
-            // It took the tunnel's socket with it, which all sandboxes of a hub have in common. One that does not run is started next.
-            match step.sandbox.as_deref() {
-                Some(id) if engine.processes(id).await.is_ok_and(|processes| !processes.all.is_empty()) => {
-                    reconnect(engine, fleet, hub, id, interrupt).await
-                }
-                _ => Ok(()),
-            }
-        }
+        (Action::Clear { .. }, _) => clear(engine, fleet, hub, step, interrupt).await,
         (Action::Start, Some(id)) => {
             engine.start(id).await?;
             answers(engine, fleet, hub, id, interrupt).await

@@ -7,8 +7,10 @@ use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{Fleet, Hub};
+use crate::known;
 use crate::observe::{Clusters, Sandboxes};
 use crate::observed::{ClusterVolumes, SandboxState, Subject, Tombstone, Unseen};
+use crate::plan::reconcile::not_known;
 use crate::tombstone;
 
 /// Take a hub out of the fleet: its sandbox goes, its state directory stays
@@ -72,10 +74,20 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             problems: vec![format!("{}: its sandbox cannot be removed: {}", silence.subject, silence.reason)],
             hint: silence.hint,
         }
-        .hint(format!(
-            "bring the engine back; or, if it is gone for good, take it out of [engines] first, and give hub {} another one",
-            hub.name
-        )));
+        .hint("bring the engine back, and remove the hub then"));
+    }
+    if let Some(silent) = sandboxes.silent().next() {
+        return Err(failed(format!(
+            "hub {}: engine {} does not answer, and may have a sandbox of it: {}",
+            hub.name, silent.engine, silent.reason
+        ))
+        .hint("bring the engine back, and remove the hub then"));
+    }
+    let known = known::sandboxes(&fleet)?;
+    let elsewhere = sandboxes.of(&hub.name).into_iter().chain(sandboxes.spare(&hub.name));
+    let mut elsewhere = elsewhere.filter(|sandbox| !sandbox.adopted && sandbox.engine != hub.engine);
+    if let Some(stranger) = elsewhere.find(|sandbox| !known.contains(&sandbox.id)) {
+        return Err(failed(format!("hub {}: {}", hub.name, not_known(stranger))));
     }
     // The stone first: whatever happens from here on, the volumes are remembered.
     // Also where there are none yet: the cluster may go on, and make some.
@@ -118,6 +130,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         format!("; its state stays in {}\n", hub.state.display())
     });
     Ok(Exit::Done)
+}
+
+fn failed(problem: String) -> Failure {
+    Failure { exit: Exit::Failed, problems: vec![problem], hint: None }
 }
 
 /// The PVs and claims of the hub's cluster.

@@ -12,6 +12,7 @@ use crate::cli::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{EngineName, Fleet, Hub};
+use crate::known;
 use crate::observe::{Sandboxes, look_at_agent};
 use crate::observed::{Sandbox, SandboxState};
 use crate::plan::openrc::at_work;
@@ -170,6 +171,7 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
             gid: rustix::process::getgid().as_raw(),
         })
     };
+    let known = known::sandboxes(fleet)?;
     let specs: Vec<_> = hubs.iter().map(|hub| SandboxSpec::new(fleet, hub, owner(hub))).collect();
     let mut found: Vec<_> = hubs
         .iter()
@@ -180,6 +182,7 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
             sandbox: sandboxes.of(&hub.name),
             aside: sandboxes.aside(&hub.name),
             spare: sandboxes.spare(&hub.name).collect(),
+            known: &known,
             silence: sandboxes.silence_of(hub),
             at_work: Vec::new(),
             obstacles: obstacles(fleet, hub),

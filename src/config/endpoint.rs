@@ -12,6 +12,14 @@ const HOW: &str = "\"unix:///var/run/docker.sock\", \"ssh://user@host\" or \"tcp
 
 /// An endpoint; over TCP, what TLS goes by is for others to say.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    // Before anything that would show it.
+    let account = text.split_once("://").map_or(text, |(_, rest)| rest).rsplit_once('@');
+    if account.is_some_and(|(account, _)| account.contains(':')) {
+        return Err(
+            "there is a password in it, which has no place in this file; let fleet log in with a key"
+                .to_owned(),
+        );
+    }
     match text.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => {
             Ok(Endpoint::Unix(PathBuf::from(path)))
@@ -44,12 +52,6 @@ fn authority(text: &str, rest: &str) -> Result<(Option<String>, String, Option<u
         return Err(format!("{text:?} has a path; an engine is {HOW}"));
     }
     let (user, rest) = match rest.rsplit_once('@') {
-        Some((user, _)) if user.contains(':') => {
-            return Err(
-                "there is a password in it, which has no place in this file; let fleet log in with a key"
-                    .to_owned(),
-            );
-        }
         Some((user, rest)) => (Some(values::user(user).map_err(|why| format!("{text:?}: {why}"))?), rest),
         None => (None, rest),
     };

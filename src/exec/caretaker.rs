@@ -202,8 +202,16 @@ async fn end_all(mut left: BTreeMap<String, At>) -> bool {
         if round > 0 {
             tokio::time::sleep(PAUSE).await;
         }
+        // Each engine once: a machine's sshd takes only so many logins at a time.
+        let mut engines: Vec<(Endpoint, Option<Engine>)> = Vec::new();
+        for at in left.values() {
+            if engines.iter().all(|(endpoint, _)| *endpoint != at.engine) {
+                engines.push((at.engine.clone(), connect(at).await));
+            }
+        }
+        let of = |at: &At| engines.iter().find(|(endpoint, _)| *endpoint == at.engine)?.1.as_ref();
         let failed: BTreeMap<String, At> = stream::iter(left.clone())
-            .map(async |(mark, at)| (!end_one(&mark, &at).await).then_some((mark, at)))
+            .map(async |(mark, at)| (!end_one(&mark, &at, of(&at)).await).then_some((mark, at)))
             .buffer_unordered(PARALLEL)
             .filter_map(async |failed| failed)
             .collect()
@@ -218,15 +226,19 @@ async fn end_all(mut left: BTreeMap<String, At>) -> bool {
     false
 }
 
-async fn end_one(mark: &str, at: &At) -> bool {
+async fn connect(at: &At) -> Option<Engine> {
     let its = DeclaredEngine {
         name: EngineName::default(),
         endpoint: at.engine.clone(),
         tags: Vec::new(),
         network: None,
     };
-    let Ok(engine) = Engine::connect(&[its], at.limit).await else { return false };
-    end_marked(&engine, &at.sandbox, mark, &Interrupt::manual().1).await.is_ok()
+    Engine::connect(&[its], at.limit).await.ok()
+}
+
+async fn end_one(mark: &str, at: &At, engine: Option<&Engine>) -> bool {
+    let Some(engine) = engine else { return false };
+    end_marked(engine, &at.sandbox, mark, &Interrupt::manual().1).await.is_ok()
 }
 
 #[cfg(test)]

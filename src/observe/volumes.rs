@@ -12,8 +12,9 @@ use super::order::in_order;
 use super::sandboxes::Sandboxes;
 use crate::clock;
 use crate::exit::{Failure, chain};
-use crate::hub::{Fleet, Hub, HubName};
+use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
+use crate::known;
 use crate::observed::{Outside, ProjectKey, ProjectVolumes, Sandbox, Subject, Unseen, VolumeView};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::{Engine, Silent};
@@ -171,6 +172,31 @@ fn silent_engines(sandboxes: &Sandboxes, asked_for_old: &[Silent]) -> Vec<Unseen
     unseen
 }
 
+/// Engines that have answered this fleet once, and that `fleet.toml` has no more: what they have of clusters, nobody sees now.
+fn forgotten_engines(fleet: &Fleet, sandboxes: &Sandboxes) -> Result<Vec<Unseen>, Failure> {
+    let declared: BTreeSet<String> = fleet.engines.iter().map(|engine| engine.endpoint.to_string()).collect();
+    let is_silent = |name: &EngineName| sandboxes.silent().any(|silent| silent.engine == *name);
+    let answering = fleet.engines.iter().filter(|engine| !is_silent(&engine.name));
+    let answering: Vec<String> = answering.map(|engine| engine.endpoint.to_string()).collect();
+    if fleet.state_dir.is_dir() {
+        known::answered(fleet, &answering)?;
+    }
+    let forgotten = known::engines(fleet)?.into_iter().filter(|engine| !declared.contains(engine));
+    Ok(forgotten
+        .map(|engine| Unseen {
+            subject: Subject::Engine(EngineName::default()),
+            reason: format!(
+                "this fleet was on the engine at {engine}, and fleet.toml does not have it any more: nobody sees what it has of \
+                 clusters that use these projects"
+            ),
+            hint: Some(format!(
+                "put it into [engines] again; if it is gone for good, or has nothing of that kind, take its line out of {}",
+                known::engines_path(fleet).display()
+            )),
+        })
+        .collect())
+}
+
 /// Looks at all volumes of all projects, and at no cluster. Orphans are never judged from this.
 pub async fn look_at_projects(
     engine: &Engine,
@@ -204,9 +230,11 @@ pub async fn look_at_volumes(
     let containers = containers?;
     let outside = Outside {
         addresses: fleet.hubs.iter().map(|hub| (hub.name.clone(), hub.ip)).collect(),
+        engines: fleet.hubs.iter().map(|hub| (hub.name.clone(), hub.engine.clone())).collect(),
         containers: containers.found,
     };
     unseen.extend(silent_engines(sandboxes, &containers.silent));
+    unseen.extend(forgotten_engines(fleet, sandboxes)?);
     unseen.extend(sandboxes.strangers(fleet).map(|stranger| undeclared(fleet, stranger)));
     // A hub whose sandbox is stopped says so once, not once for its openrc and once for its cluster.
     for one in missing {

@@ -1,6 +1,6 @@
 //! What has to be done so that every hub has the sandbox that `fleet.toml` asks for, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -125,15 +125,7 @@ impl Step {
     pub fn is_upgrade(&self) -> bool {
         match &self.action {
             Action::Remake { why: Why::NewImage } => true,
-            Action::Remake { why: Why::Drift(parts) } => {
-                // Each engine has networks of its own.
-                let moves = parts.contains(&Part::Engine);
-                parts.iter().all(|part| match part {
-                    Part::Engine | Part::Image | Part::Programs => true,
-                    Part::Network => moves,
-                    _ => false,
-                })
-            }
+            Action::Remake { why: Why::Drift(parts) } => is_a_move(parts),
             _ => false,
         }
     }
@@ -152,6 +144,8 @@ pub struct Found<'a> {
     pub aside: Option<&'a Sandbox>,
     /// Containers of its on engines that it does not live on.
     pub spare: Vec<&'a Sandbox>,
+    /// The ids of all sandboxes that this fleet has made, as far as it knows.
+    pub known: &'a BTreeSet<String>,
     /// Why nobody can tell what there is: its engine does not answer.
     pub silence: Option<Unseen>,
     /// Why no sandbox could be made: what of the operator's would have to be mounted, and cannot be.
@@ -178,16 +172,30 @@ pub fn reconcile(found: &[Found<'_>], images: &Images) -> Vec<Step> {
 }
 
 fn action(found: &Found<'_>, images: &Images) -> Action {
-    let Found { hub, spec, sandbox, aside, spare, silence, obstacles, at_work } = found;
+    let Found { hub, spec, sandbox, aside, spare, known, silence, obstacles, at_work } = found;
     if let Some(silence) = silence {
         return Action::Blocked { reason: silence.reason.clone() };
     }
     if aside.is_some() {
         return Action::Finish;
     }
+    let elsewhere = || sandbox.iter().chain(spare).filter(|sandbox| sandbox.engine != hub.engine);
+    if let Some(stranger) = elsewhere().find(|sandbox| !sandbox.adopted && !known.contains(&sandbox.id)) {
+        return Action::Blocked { reason: not_known(stranger) };
+    }
     if !spare.is_empty() {
         let engines = spare.iter().map(|sandbox| sandbox.engine.clone()).collect();
         let clear = Action::Clear { engines };
+        // What is left elsewhere may be the one that works.
+        if sandbox.is_none_or(|own| own.engine != hub.engine || own.state != SandboxState::Running) {
+            return Action::Blocked {
+                reason: format!(
+                    "{}, and none that runs on engine {}: take away what is not to stay, with docker on its engine",
+                    clear.reason().unwrap_or_default(),
+                    hub.engine
+                ),
+            };
+        }
         if at_work.is_empty() {
             return clear;
         }
@@ -233,6 +241,16 @@ fn action(found: &Found<'_>, images: &Images) -> Action {
         };
     }
     let drift = spec.drift_of(sandbox);
+    let moves = drift.contains(&Part::Engine);
+    if moves && !is_a_move(&drift) {
+        return Action::Blocked {
+            reason: format!(
+                "it is to move from engine {} to {}, and something else of it is another one now, too: do one after the other, \
+                 so that it keeps a sandbox that works",
+                sandbox.engine, hub.engine
+            ),
+        };
+    }
     if !drift.is_empty() {
         return makes(Action::Remake { why: Why::Drift(drift) });
     }
@@ -250,6 +268,27 @@ fn action(found: &Found<'_>, images: &Images) -> Action {
     }
 }
 
+/// Whether another image, other programs or another engine are all that differs.
+fn is_a_move(drift: &[Part]) -> bool {
+    // Each engine has networks of its own.
+    let moves = drift.contains(&Part::Engine);
+    drift.iter().all(|part| match part {
+        Part::Engine | Part::Image | Part::Programs => true,
+        Part::Network => moves,
+        _ => false,
+    })
+}
+
+/// Says that a container has the labels of this fleet's, and that this fleet does not know it.
+pub fn not_known(sandbox: &Sandbox) -> String {
+    format!(
+        "engine {} has a sandbox of its name (container {}) of which this fleet does not know that it has made it: another one of the \
+         name may have. If it is this hub's, remove it there: docker rm -f",
+        sandbox.engine,
+        sandbox.id.get(..12).unwrap_or(&sandbox.id)
+    )
+}
+
 /// Says that the engine that a hub lives on has no image to make its sandbox of.
 pub fn no_image(hub: &Hub) -> String {
     match hub.engine.as_str() {
@@ -262,6 +301,8 @@ pub fn no_image(hub: &Hub) -> String {
 mod tests {
     use super::*;
     use crate::sandbox::Owner;
+
+    static KNOWN: std::sync::OnceLock<BTreeSet<String>> = std::sync::OnceLock::new();
 
     fn hub() -> Hub {
         crate::hub::samples::hub("ou23s")
@@ -296,6 +337,7 @@ mod tests {
             sandbox,
             aside: None,
             spare: Vec::new(),
+            known: KNOWN.get_or_init(|| ["id", "left"].map(str::to_owned).into()),
             silence: None,
             obstacles: Vec::new(),
             at_work: Vec::new(),
@@ -517,6 +559,33 @@ mod tests {
         assert_eq!(step.action, Action::Clear { engines: vec![west] });
         assert_eq!((step.spare, step.sandbox.as_deref()), (vec!["left".to_owned()], Some("id")));
         assert_eq!(step.action.reason().as_deref(), Some("it has a sandbox on engine west too"));
+    }
+
+    #[test]
+    fn what_is_on_another_engine_is_left_alone_unless_it_is_known_and_the_hubs_own_one_runs() {
+        let hub = hub();
+        let spec = spec(&hub, 1 << 30);
+        let own = sandbox(&hub, &spec);
+        let west = EngineName::new("west").unwrap();
+        let left = Sandbox { id: "left".to_owned(), engine: west.clone(), ..own.clone() };
+        let blocked = |found: Found<'_>, why: &str| {
+            let action = reconcile(&[found], &images()).remove(0).action;
+            assert!(matches!(&action, Action::Blocked { reason } if reason.contains(why)), "{action:?}");
+        };
+        // Somebody else's, by another control VM say.
+        let theirs = Sandbox { id: "theirs".to_owned(), ..left.clone() };
+        blocked(Found { spare: vec![&theirs], ..found(&hub, &spec, Some(&own)) }, "does not know");
+        blocked(found(&hub, &spec, Some(&theirs)), "does not know");
+        // The hub's own one is none that works.
+        for state in [SandboxState::Created, SandboxState::Exited, SandboxState::Paused] {
+            let own = Sandbox { state, ..own.clone() };
+            blocked(Found { spare: vec![&left], ..found(&hub, &spec, Some(&own)) }, "none that runs");
+        }
+        let other = Sandbox { id: "id".to_owned(), engine: EngineName::new("east").unwrap(), ..own.clone() };
+        blocked(Found { spare: vec![&left], ..found(&hub, &spec, Some(&other)) }, "none that runs");
+        // A move is only a move where the old one can go on meanwhile.
+        let changed = self::spec(&hub, 2 << 30);
+        blocked(found(&hub, &changed, Some(&left)), "one after the other");
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn no_engine_at_the_socket_is_told_by_every_command_that_needs_one() {
     );
     refused(&fleet, &["status"], &["no Docker engine answers at"]);
     fleet.write("fleet.toml", &format!("engine = \"tcp://10.0.0.1:2375\"\n{}", fleet.header()));
-    refused(&fleet, &["status"], &["fleet.toml:1:10", "only Unix sockets are"]);
+    refused(&fleet, &["status"], &["fleet.toml:1:10", "is another machine, which needs TLS"]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn orphans(volumes: Vec<Volume>, persistent_volumes: Vec<PersistentVolume>) 
             removed_at: None,
             seen_at,
         }],
-        outside: Outside { addresses: std::collections::BTreeMap::new(), containers: Vec::new() },
+        outside: Outside::default(),
         unseen: Vec::new(),
         seen_at,
     };

@@ -267,17 +267,19 @@ fn named_by<'v>(
 /// `openstack.sh` makes containers of the same image that are for no cluster. They have neither a `CLUSTER` nor a place for
 /// a kubeconfig, and a name that Docker chose, with an underscore, which no cluster's name has.
 fn managed_by<'v>(container: &'v OldContainer, view: &'v VolumeView) -> Option<(&'v str, Sign<'v>)> {
-    let OldContainer { id, name, image, state, cluster, ip, has_kubeconfig, mounts: _, engine: _ } =
-        container;
+    let OldContainer { id, name, image, state, cluster, ip, has_kubeconfig, mounts: _, engine } = container;
     if cluster.is_none() && !has_kubeconfig && name.contains('_') {
         return None;
     }
     let cluster = cluster.as_deref().unwrap_or(name);
     let addresses = &view.outside.addresses;
     // A hub's name with the address of another machine is another cluster, of this name or under it.
-    let is_a_hubs = match *ip {
-        Some(ip) => addresses.values().any(|hub| same(*hub, ip)),
-        None => hubs_named(view).contains(cluster),
+    let is_a_hubs = if let Some(ip) = *ip {
+        addresses.values().any(|hub| same(*hub, ip))
+    } else {
+        // Of the same name on an engine where no hub of the name lives is somebody else's.
+        let mut homes = view.outside.engines.iter().filter(|(hub, _)| hub.as_str() == cluster);
+        hubs_named(view).contains(cluster) && homes.all(|(_, home)| home == engine)
     };
     (!is_a_hubs).then_some((cluster, Sign::Container { id, name, image, state, ip: *ip }))
 }

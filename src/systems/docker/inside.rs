@@ -29,6 +29,9 @@ kill "$one" "$two" 2>/dev/null' bash "$1""#;
 /// What it says.
 const JOINED: &[u8] = b"joined\n";
 
+/// More than a shell says before it.
+const SAID: usize = 16 << 10;
+
 /// The way through one sandbox.
 #[derive(Debug)]
 pub struct Inside {
@@ -55,10 +58,12 @@ impl Detour for Inside {
             let mut said = Vec::new();
             while let Some(chunk) = running.output.next().await {
                 match chunk.map_err(|error| failed(&error))? {
+                    Chunk::Stderr(_) if said.len() > SAID => break,
                     Chunk::Stderr(bytes) => said.extend_from_slice(&bytes),
                     Chunk::Stdout(_) => break,
                 }
-                if said == JOINED {
+                // A shell may have said something before it.
+                if said.ends_with(JOINED) {
                     let (output, input) = (running.output, running.input);
                     return Ok(Wire::new(Pipe { output, input, rest: Bytes::new() }));
                 }

@@ -2,6 +2,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::hub::EngineName;
 use crate::observed::{PersistentVolume, ProjectVolumes};
 use crate::plan::orphans::samples::{
     answered, hub, now, old_container, project, pv, rules, server, view, volume, volume_id, with_metadata,
@@ -316,6 +317,10 @@ fn a_hubs_old_container_blocks_nothing_and_neither_does_one_that_is_for_no_clust
     let none = OldContainer { cluster: None, has_kubeconfig: false, ..old_container("x", "") };
     for (container, blocks) in [
         (old_container("hub-0", ""), None),
+        (
+            OldContainer { engine: EngineName::new("east").unwrap(), ..old_container("hub-0", "") },
+            Some("hub-0"),
+        ),
         (old_container("hub-0", "149.165.1.1"), None),
         (old_container("old-name", "149.165.1.2"), None),
         (old_container("hub-0", "149.165.9.9"), Some("hub-0")),
@@ -333,6 +338,7 @@ fn a_hubs_old_container_blocks_nothing_and_neither_does_one_that_is_for_no_clust
         ),
     ] {
         let mut view = two_projects();
+        view.outside.engines = [(hub("hub-0"), EngineName::default())].into();
         view.outside.containers = vec![container.clone()];
         assert_eq!(unknown(&plan(&view, &rules())), blocks.into_iter().collect::<Vec<_>>(), "{container:?}");
     }
