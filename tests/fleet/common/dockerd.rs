@@ -94,6 +94,9 @@ impl Dockerd {
         let free = NETWORKS.rev().find(|n| !taken.contains(&format!("10.214.{n}."))).expect("a free network");
         self.gateway = format!("10.214.{free}.1");
         ip(&["addr", "add", &format!("{}/24", self.gateway), "dev", &self.bridge]);
+        // Of its own: else it has that of one of its containers, and another one whenever that goes, which the others only notice when
+        // their ARP caches are old enough.
+        ip(&["link", "set", &self.bridge, "address", &format!("02:42:0a:d6:{free:02x}:01")]);
         ip(&["link", "set", &self.bridge, "up"]);
     }
 
