@@ -179,7 +179,8 @@ fn forgotten_engines(fleet: &Fleet, sandboxes: &Sandboxes) -> Result<Vec<Unseen>
     let answering = fleet.engines.iter().filter(|engine| !is_silent(&engine.name));
     let answering: Vec<String> = answering.map(|engine| engine.endpoint.to_string()).collect();
     if fleet.state_dir.is_dir() {
-        known::answered(fleet, &answering)?;
+        // What cannot be remembered now is the next time; that is no reason to show nothing.
+        let _ = known::answered(fleet, &answering);
     }
     let forgotten = known::engines(fleet)?.into_iter().filter(|engine| !declared.contains(engine));
     Ok(forgotten

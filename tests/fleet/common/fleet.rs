@@ -327,13 +327,16 @@ impl Fleet {
     }
 }
 
+/// What fleet remembers of its own doings.
+const RECORDS: [&str; 3] = ["jhubs/_fleet/history.jsonl", "jhubs/_fleet/sandboxes", "jhubs/_fleet/engines"];
+
 fn walk(root: &Path, dir: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
         let path = entry.path();
         let meta = std::fs::symlink_metadata(&path).expect("it is there");
         let name = path.strip_prefix(root).expect("it is below").display().to_string();
-        // Every command writes down that it was run, also one that leaves nothing else behind.
-        if name.starts_with("jhubs/_fleet/history") {
+        // Commands write down what they did, also those that leave nothing else behind.
+        if RECORDS.iter().any(|record| name.starts_with(record)) {
             continue;
         }
         let content = if meta.is_file() {
@@ -349,8 +352,8 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<String>) {
             walk(root, &path, found);
         }
         // The directories that are there for that alone.
-        let has_history = root.join("jhubs/_fleet/history.jsonl").exists();
-        if has_history && found.len() == before && ["jhubs", "jhubs/_fleet"].contains(&name.as_str()) {
+        let has_records = RECORDS.iter().any(|record| root.join(record).exists());
+        if has_records && found.len() == before && ["jhubs", "jhubs/_fleet"].contains(&name.as_str()) {
             continue;
         }
         found.push(format!("{name} {:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()));
