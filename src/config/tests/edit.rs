@@ -261,7 +261,11 @@ proptest! {
         let (_dir, path) = on_disk("# mine\n");
         let mut added = Vec::new();
         for new in &hubs {
-            let taken = added.iter().any(|old: &&NewHub| old.name == new.name || old.ip == new.ip);
+            let taken = added.iter().any(|old: &&NewHub| {
+                let same_state = old.state.is_some() && old.state == new.state;
+                let same_container = old.container.is_some() && old.container == new.container;
+                old.name == new.name || old.ip == new.ip || same_state || same_container
+            });
             prop_assert_eq!(add_hub(&path, new).is_ok(), !taken);
             if !taken {
                 added.push(new);
