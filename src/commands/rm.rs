@@ -84,7 +84,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         .hint("bring the engine back, and remove the hub then"));
     }
     let known = known::sandboxes(&fleet)?;
-    let elsewhere = sandboxes.of(&hub.name).into_iter().chain(sandboxes.spare(&hub.name));
+    let elsewhere = sandboxes
+        .of(&hub.name)
+        .into_iter()
+        .chain(sandboxes.aside(&hub.name))
+        .chain(sandboxes.spare(&hub.name));
     let mut elsewhere = elsewhere.filter(|sandbox| !sandbox.adopted && sandbox.engine != hub.engine);
     if let Some(stranger) = elsewhere.find(|sandbox| !known.contains(&sandbox.id)) {
         return Err(failed(format!("hub {}: {}", hub.name, not_known(stranger))));

@@ -176,12 +176,13 @@ fn action(found: &Found<'_>, images: &Images) -> Action {
     if let Some(silence) = silence {
         return Action::Blocked { reason: silence.reason.clone() };
     }
+    let mut elsewhere =
+        sandbox.iter().chain(aside).chain(spare).filter(|sandbox| sandbox.engine != hub.engine);
+    if let Some(stranger) = elsewhere.find(|sandbox| !sandbox.adopted && !known.contains(&sandbox.id)) {
+        return Action::Blocked { reason: not_known(stranger) };
+    }
     if aside.is_some() {
         return Action::Finish;
-    }
-    let elsewhere = || sandbox.iter().chain(spare).filter(|sandbox| sandbox.engine != hub.engine);
-    if let Some(stranger) = elsewhere().find(|sandbox| !sandbox.adopted && !known.contains(&sandbox.id)) {
-        return Action::Blocked { reason: not_known(stranger) };
     }
     if !spare.is_empty() {
         let engines = spare.iter().map(|sandbox| sandbox.engine.clone()).collect();
@@ -576,6 +577,7 @@ mod tests {
         let theirs = Sandbox { id: "theirs".to_owned(), ..left.clone() };
         blocked(Found { spare: vec![&theirs], ..found(&hub, &spec, Some(&own)) }, "does not know");
         blocked(found(&hub, &spec, Some(&theirs)), "does not know");
+        blocked(Found { aside: Some(&theirs), ..found(&hub, &spec, Some(&own)) }, "does not know");
         // The hub's own one is none that works.
         for state in [SandboxState::Created, SandboxState::Exited, SandboxState::Paused] {
             let own = Sandbox { state, ..own.clone() };
