@@ -172,6 +172,24 @@ fn an_engine_without_hubs_that_cannot_be_asked_blocks_every_deletion_and_so_do_o
 }
 
 #[test]
+fn an_engine_that_was_taken_out_of_the_file_blocks_every_deletion() {
+    let _breaking = breaking();
+    let two = TwoEngines::new("");
+    two.add("pyaos", "default");
+    let fleet = &two.fleet;
+    fleet.answer_for(&["ou23s", "mvu23s", "fsu-s23"]);
+    fleet.run(&["orphans"]).exits(0);
+    let before = all_ids();
+    let toml = fleet.toml();
+    let from = toml.find("[engines.second]").expect("it is there");
+    let to = from + toml[from..].find("[[").expect("tables follow");
+    fleet.write("fleet.toml", &format!("{}{}", &toml[..from], &toml[to..]));
+    let run = fleet.run(&["orphans", "--delete", "--confirm"]).exits(3);
+    run.prints("fleet.toml does not have it any more").says("nothing is deleted");
+    assert_eq!(all_ids(), before);
+}
+
+#[test]
 fn a_hub_whose_engine_is_another_one_now_moves_with_fleet_up() {
     let _using = using();
     let two = one_on_each();
