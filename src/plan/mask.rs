@@ -12,38 +12,37 @@ use regex::{Captures, Regex};
 /// What stands in a secret's place.
 pub const MASK: &str = "[secret]";
 
-/// What a name has in it that stands for a secret.
-const SECRET_WORD: &str = "(?:pass|pwd|secret|token|key|credential|authorization|cookie|signature)";
+/// A name that has a word in it that stands for a secret. These patterns are compiled each time that fleet runs a command, and all
+/// letters of all alphabets in both cases would take 50 ms: what is no ASCII counts as a letter, and only words have cases.
+const SECRET_NAME: &str = r"[0-9A-Za-z_.\-\u{80}-\u{10FFFF}]*(?i:pass|pwd|secret|token|key|credential|authorization|cookie|signature)[0-9A-Za-z_.\-\u{80}-\u{10FFFF}]*";
 
 /// A value as a shell takes it: words in quotes and others, as long as nothing ends them.
 const VALUE: &str = r#"(?:"(?:\\[\s\S]|[^"\\])*"?|'[^']*'?|\\[\s\S]|[^\s'"\\;&|<>()])+"#;
 
 /// A name that stands for a secret, with what divides it from its value. The name may be in quotes, as JSON has it.
-static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(&format!(r#"(?i)([\w.\-]*{SECRET_WORD}[\w.\-]*(?:\\?["'])?[ \t]*[=:][ \t]*)"#)).ok()
-});
+static NAMED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!(r#"({SECRET_NAME}(?:\\?["'])?[ \t]*[=:][ \t]*)"#)).ok());
 
 /// The same with the value as a shell takes it.
-static NAMED_VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(&format!(r#"(?i)([\w.\-]*{SECRET_WORD}[\w.\-]*(?:\\?["'])?[ \t]*[=:][ \t]*)(?:{VALUE})"#)).ok()
-});
+static NAMED_VALUE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!(r#"({SECRET_NAME}(?:\\?["'])?[ \t]*[=:][ \t]*)(?:{VALUE})"#)).ok());
 
 /// What is masked wherever it stands, each with the text that stays in front of it.
 static ANYWHERE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         // Headers: up to the end of the quotes or of the line.
-        r#"(?i)((?:authorization|cookie|x-[\w-]*(?:token|key|secret)[\w-]*)\s*[:=]\s*)[^"'\n]+"#.to_owned(),
-        format!(r"(?i)(\b(?:bearer|basic|negotiate)\s+){VALUE}"),
+        r#"((?i:authorization|cookie|x-[a-z0-9_\-]*(?:token|key|secret)[a-z0-9_\-]*)\s*[:=]\s*)[^"'\n]+"#.to_owned(),
+        format!(r"((?-u:\b)(?i:bearer|basic|negotiate)\s+){VALUE}"),
         // An option, and its value after a blank.
-        format!(r"(?i)((?:^|[\s'\x22])--?[\w.\-]*{SECRET_WORD}[\w.\-]*[ \t]+){VALUE}"),
+        format!(r"((?:^|[\s'\x22])--?{SECRET_NAME}[ \t]+){VALUE}"),
         // What looks made by chance, after such a name.
-        format!(r#"(?i)(\b[\w.\-]*{SECRET_WORD}[\w.\-]*["']?[ \t]+["']?)[A-Za-z0-9_+/=.~\-]{{16,}}"#),
+        format!(r#"({SECRET_NAME}["']?[ \t]+["']?)[A-Za-z0-9_+/=.~\-]{{16,}}"#),
         // Up to the last @ before the path: there may be one in a password.
         r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@]*:)[^\s/]*@".to_owned(),
         r"([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/:@]{16,}@".to_owned(),
         format!(r#"((?:^|[\s'"])(?:-u|--user|--proxy-user)[ \t=]*["']?[^\s:'"]+:){VALUE}"#),
         // What tells by its beginning what it is: JWTs, Keystone's tokens, GitHub's, GitLab's, AWS's.
-        r"()\b(?:eyJ[\w\-]{8,}(?:\.[\w\-]*){0,2}|gAAAA[\w\-=]{16,}|gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w\-]{16,}|AKIA\w{12,})".to_owned(),
+        r"()(?-u:\b(?:eyJ[\w\-]{8,}(?:\.[\w\-]*){0,2}|gAAAA[\w\-=]{16,}|gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w\-]{16,}|AKIA\w{12,}))".to_owned(),
         r"()-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)".to_owned(),
     ]
     .iter()
@@ -100,8 +99,7 @@ fn is_option(word: &str) -> bool {
 }
 
 fn is_secret_option(word: &str) -> bool {
-    static NAME: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(&format!(r"(?i)^--?[\w.\-]*{SECRET_WORD}[\w.\-]*$")).ok());
+    static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"^--?{SECRET_NAME}$")).ok());
     NAME.as_ref().is_none_or(|name| name.is_match(word))
 }
 

@@ -40,6 +40,7 @@ fn what_is_around_a_secret_stays() {
     assert_eq!(line(&["env", "DB_PASSWORD=a b", "run"]), "env DB_PASSWORD=[secret] run");
     assert_eq!(line(&["curl", "-u", "me:it", "h"]), "curl -u me:[secret] h");
     assert_eq!(line(&["--token", "--all"]), "--token --all");
+    assert_eq!(line(&["env", "schlüssel_Token_für=a", "run"]), "env schlüssel_Token_für=[secret] run");
 }
 
 /// What people have for secrets, quotes and blanks apart.

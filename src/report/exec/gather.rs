@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
@@ -14,8 +14,26 @@ use crate::plan::fold::{fold, most_frequent_first};
 /// The most bytes of an output that are compared line by line: comparing holds both.
 const COMPARED: u64 = 4 << 20;
 
-/// Two outputs that have little in common are compared for so long; then the rest counts as different.
+/// Outputs that have little in common are compared for so long, all of them together; then the rest counts as different.
 const COMPARING: Duration = Duration::from_secs(5);
+
+/// Time that several comparisons share: what one leaves is there for those that follow.
+#[derive(Debug, Default)]
+struct Shared {
+    left: Duration,
+    among: usize,
+}
+
+impl Shared {
+    /// Does the next one, which is told how long it may take.
+    fn spend<T>(&mut self, work: impl FnOnce(Duration) -> T) -> T {
+        let began = Instant::now();
+        let done = work(self.left / u32::try_from(self.among.max(1)).unwrap_or(u32::MAX));
+        self.among = self.among.saturating_sub(1);
+        self.left = self.left.saturating_sub(began.elapsed());
+        done
+    }
+}
 
 /// What two hubs have to have in common to be shown as one.
 type Key = (Option<Fate>, Fingerprint, Fingerprint);
@@ -28,13 +46,21 @@ pub struct Gathered {
     /// The hub whose output is kept for all that have the same.
     keeper: HashMap<Key, usize>,
     diff: bool,
+    comparing: Shared,
 }
 
 impl Gathered {
     /// Writes there; with `diff` the others as their difference from the most frequent.
     pub fn new(paper: Paper, diff: bool) -> Self {
         let hubs = paper.hubs.len();
-        Self { kept: Kept::new(hubs), keys: vec![None; hubs], keeper: HashMap::new(), paper, diff }
+        Self {
+            kept: Kept::new(hubs),
+            keys: vec![None; hubs],
+            keeper: HashMap::new(),
+            paper,
+            diff,
+            comparing: Shared::default(),
+        }
     }
 
     /// One group of hubs.
@@ -50,7 +76,8 @@ impl Gathered {
             match base {
                 Some((others, hub)) => {
                     let names = (self.paper.names(others), self.paper.names(places));
-                    difference(&mut self.paper.out, &self.kept.of(hub).stdout, &one.stdout, &names)?;
+                    let (base, out) = (&self.kept.of(hub).stdout, &mut self.paper.out);
+                    difference(out, base, &one.stdout, &names, &mut self.comparing)?;
                 }
                 None => write(&mut self.paper.out, &one.stdout)?,
             }
@@ -93,6 +120,7 @@ impl Show for Gathered {
         if self.diff {
             groups = most_frequent_first(groups);
         }
+        self.comparing = Shared { left: COMPARING, among: groups.len().saturating_sub(1) };
         let mut base = None;
         for group in &groups {
             self.group(group, base)?;
@@ -111,7 +139,13 @@ fn write(to: &mut impl Write, spool: &Spool) -> io::Result<()> {
 }
 
 /// What one output has and the other has not, as `diff -u` shows it.
-fn difference(to: &mut impl Write, base: &Spool, other: &Spool, names: &(String, String)) -> io::Result<()> {
+fn difference(
+    to: &mut impl Write,
+    base: &Spool,
+    other: &Spool,
+    names: &(String, String),
+    comparing: &mut Shared,
+) -> io::Result<()> {
     if base.fingerprint() == other.fingerprint() {
         return to.write_all(b"(the same output)\n");
     }
@@ -120,7 +154,34 @@ fn difference(to: &mut impl Write, base: &Spool, other: &Spool, names: &(String,
         return write(to, other);
     };
     let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
-    let diff = TextDiff::configure().timeout(COMPARING).diff_lines(&*old, &*new);
+    let diff = comparing.spend(|share| TextDiff::configure().timeout(share).diff_lines(&*old, &*new));
     let text = diff.unified_diff().context_radius(3).header(&names.0, &names.1).to_string();
     to.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparisons_share_their_time_and_what_one_leaves_the_others_have() {
+        let mut comparing = Shared { left: Duration::from_secs(4), among: 4 };
+        let first = comparing.spend(|share| share);
+        assert_eq!(first, Duration::from_secs(1));
+        let second = comparing.spend(|share| {
+            std::thread::sleep(Duration::from_millis(50));
+            share
+        });
+        assert!(second > Duration::from_millis(1300), "{second:?}");
+        assert!(comparing.left < Duration::from_millis(3950), "{comparing:?}");
+        let (third, last) = (comparing.spend(|share| share), comparing.spend(|share| share));
+        assert!(last > third && last <= Duration::from_millis(3950), "{third:?} {last:?}");
+    }
+
+    #[test]
+    fn without_time_left_a_comparison_takes_none() {
+        let mut comparing = Shared { left: Duration::ZERO, among: 1 };
+        assert_eq!(comparing.spend(|share| share), Duration::ZERO);
+        assert_eq!(comparing.spend(|share| share), Duration::ZERO, "more of them than were expected");
+    }
 }
