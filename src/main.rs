@@ -36,7 +36,13 @@ fn main() -> Exit {
         return end(caretaker::run());
     }
     open_as_many_as_allowed();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut threads = match cli.command {
+        // What comes from the engine is handed to one other thread, which shows it. Whoever hands it on has it at once then, and no
+        // thread wakes another one up for each piece.
+        Command::Exec(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return end(Err(Failure::failed(&error))),
     };

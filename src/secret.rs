@@ -68,6 +68,16 @@ impl OpenrcEnv {
     }
 }
 
+impl PartialEq for OpenrcEnv {
+    fn eq(&self, other: &Self) -> bool {
+        let same =
+            |((name, value), (its_name, its_value)): ((&String, &SecretString), (&String, &SecretString))| {
+                name == its_name && value.expose_secret() == its_value.expose_secret()
+            };
+        self.vars.len() == other.vars.len() && self.vars.iter().zip(&other.vars).all(same)
+    }
+}
+
 impl fmt::Debug for OpenrcEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.vars.keys()).finish()

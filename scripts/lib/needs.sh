@@ -54,6 +54,11 @@ need_tmux() {
     command -v tmux >/dev/null || need_packages tmux
 }
 
+# The shells that completions are tried in, and what reads man pages.
+need_readers() {
+    need_packages fish groff zsh
+}
+
 rust_is_new_enough() {
     local version
     version=$(cargo --version 2>/dev/null | awk '{print $2}')

@@ -376,7 +376,7 @@ pub(super) async fn try_credentials(
         problems: vec![unseen.reason],
         hint: unseen.hint,
     };
-    let sandboxes = Sandboxes::look(engine, fleet).await?;
+    let sandboxes = Sandboxes::look_for(engine, fleet, &[hub]).await?;
     let sandbox = sandboxes.running(fleet, hub).map_err(unseen)?;
     let look = look_at_openrc(engine, fleet, hub, sandbox, interrupt).await.map_err(unseen)?;
     match Cloud::connect(&look.env, fleet.timeouts.openstack, &Tokens::not_kept()).await {

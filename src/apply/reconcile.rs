@@ -1,6 +1,7 @@
 //! Gives every hub the sandbox that a plan says it needs.
 
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
@@ -13,8 +14,11 @@ use crate::interrupt::Interrupt;
 use crate::plan::reconcile::{Action, Step};
 use crate::systems::docker::Engine;
 
-/// How many hubs at once: containers are made by one engine, and on two cores more only wait for each other.
+/// How many sandboxes are made at once: one engine makes them, and on two cores more only wait for each other.
 const PARALLEL: usize = 8;
+
+/// How many hubs at once, with those whose tunnel is coming up: the next sandboxes are made meanwhile.
+const UNDER_WAY: usize = 64;
 
 /// What happens while sandboxes are made.
 #[derive(Debug)]
@@ -80,12 +84,14 @@ pub async fn reconcile(
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) {
+    let making = &Semaphore::new(PARALLEL);
     stream::iter(steps)
-        .for_each_concurrent(PARALLEL, |(hub, step)| async move {
+        .for_each_concurrent(UNDER_WAY, |(hub, step)| async move {
+            let turn = making.acquire().await.ok();
             if interrupt.is_asked() {
                 return;
             }
-            match Box::pin(one(engine, fleet, hub, step, interrupt, tell)).await {
+            match Box::pin(one(engine, fleet, hub, step, turn, interrupt, tell)).await {
                 Ok(()) if step.action == Action::None => {}
                 Ok(()) => tell(Event::Done(hub, &step.action)),
                 Err(failure) => tell(Event::Failed(hub, failure)),
@@ -142,25 +148,36 @@ async fn clear(
     Ok(())
 }
 
+/// Takes one step. `turn` is given to another hub once this one's sandbox runs.
 async fn one(
     engine: &Engine,
     fleet: &Fleet,
     hub: &Hub,
     step: &Step,
+    mut turn: Option<SemaphorePermit<'_>>,
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<(), Failure> {
-    let make = async |replaces: Option<&str>| {
+    let mut make = async |replaces: Option<&str>| {
         let (host_keys, by_another_way) = (
             Demanded::default(),
             replaces.is_some() && step.changes_the_way(hub, hub.jump_known_hosts().exists()),
         );
         let creation = Creation { engine, fleet, hub, host_keys, replaces, by_another_way, interrupt };
-        complete(&creation, &mut |event| tell(Event::Making(hub, event))).await
+        let told = &mut |event: create::Event<'_>| {
+            if let create::Event::Begin(create::Step::Tunnel) = event {
+                turn = None;
+            }
+            tell(Event::Making(hub, event));
+        };
+        complete(&creation, told).await
     };
     match (&step.action, step.sandbox.as_deref()) {
         // Its tunnel may still be coming up: whoever started it may have been stopped before that was seen.
-        (Action::None, Some(id)) => answers(engine, fleet, hub, id, interrupt).await,
+        (Action::None, Some(id)) => {
+            drop(turn);
+            answers(engine, fleet, hub, id, interrupt).await
+        }
         (Action::None, None) => Ok(()),
         (Action::Blocked { reason }, _) => {
             Err(Failure { exit: crate::exit::Exit::Failed, problems: vec![reason.clone()], hint: None })
@@ -169,10 +186,12 @@ async fn one(
         (Action::Clear { .. }, _) => clear(engine, fleet, hub, step, interrupt).await,
         (Action::Start, Some(id)) => {
             engine.start(id).await?;
+            drop(turn);
             answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Unpause, Some(id)) => {
             engine.unpause(id).await?;
+            drop(turn);
             answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause, sandbox) => {

@@ -151,7 +151,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let work: Vec<Work<'_>> =
         words.into_iter().enumerate().map(|(place, words)| (place, hubs[place], to_run(words))).collect();
     let engine = context.engine(&fleet).await?;
-    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let sandboxes = Sandboxes::look_for(&engine, &fleet, &hubs).await?;
     let caretaker = caretaker::start();
     let first = script.as_ref().map(|script| &script.text[..]);
     let input = input::all(context, first, args.stdin).await?;

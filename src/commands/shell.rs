@@ -44,7 +44,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             .hint(format!("for scripts: fleet exec --hub {} COMMAND...", names.join(","))));
     }
     let engine = context.engine(&fleet).await?;
-    let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+    let sandboxes = Sandboxes::look_for(&engine, &fleet, &hubs).await?;
     let ids = running(&fleet, &hubs, &sandboxes)?;
     match (hubs.as_slice(), ids.as_slice()) {
         ([hub], [id]) => {

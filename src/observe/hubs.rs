@@ -1,18 +1,22 @@
 //! One look at each hub, all at once: what `fleet status` shows and `fleet doctor` judges.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 
 use super::clusters::{cluster_of, unseen};
 use super::openrc::look_at_openrc;
 use super::sandboxes::Sandboxes;
 use super::tunnels::tunnel_says;
-use super::volumes::credentials_unseen;
 use crate::exec::{End, capture};
+use crate::exit::chain;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
-use crate::observed::{Answer, Claim, Credentials, HubLook, Node, Sandbox, SandboxLook, Tunnel};
+use crate::observed::{
+    Answer, Claim, Credentials, HubLook, Node, Sandbox, SandboxLook, Subject, Tunnel, Unseen,
+};
 use crate::sandbox::{Owner, SandboxSpec};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
@@ -38,10 +42,10 @@ pub async fn look_at_hubs(
     interrupt: &Interrupt,
     seen_one: impl Fn(),
 ) -> Vec<HubLook> {
-    let seen_one = &seen_one;
+    let (seen_one, tried) = (&seen_one, &Tried::default());
     join_all(hubs.iter().map(|hub| async move {
         // On the heap: it holds the state of every client, and there is one for each hub.
-        let look = Box::pin(look_at_hub(engine, fleet, sandboxes, hub, depth, interrupt)).await;
+        let look = Box::pin(look_at_hub(engine, fleet, sandboxes, hub, depth, tried, interrupt)).await;
         seen_one();
         look
     }))
@@ -54,6 +58,7 @@ async fn look_at_hub(
     sandboxes: &Sandboxes,
     hub: &Hub,
     depth: Depth,
+    tried: &Tried,
     interrupt: &Interrupt,
 ) -> HubLook {
     let found = sandboxes.of(&hub.name);
@@ -88,7 +93,7 @@ async fn look_at_hub(
     };
     let Some(sandbox) = running else { return look };
     let ((stale, credentials), cluster, lacks) = tokio::join!(
-        look_at_project(engine, fleet, hub, sandbox, interrupt),
+        look_at_project(engine, fleet, hub, sandbox, tried, interrupt),
         look_at_cluster(fleet, sandboxes, hub),
         async {
             match depth {
@@ -112,6 +117,7 @@ async fn look_at_project(
     fleet: &Fleet,
     hub: &Hub,
     sandbox: &Sandbox,
+    tried: &Tried,
     interrupt: &Interrupt,
 ) -> (Answer<bool>, Answer<Credentials>) {
     let seen = match look_at_openrc(engine, fleet, hub, sandbox, interrupt).await {
@@ -119,11 +125,38 @@ async fn look_at_project(
         Err(missing) => return (Answer::Unseen(missing), Answer::NotAsked),
     };
     let stale = seen.stale.map_or(Answer::NotAsked, Answer::Seen);
-    let credentials = match credentials(&seen.env, fleet).await {
+    let credentials = match tried.lead_to(&seen.env, fleet).await {
         Ok(credentials) => Answer::Seen(credentials),
-        Err(error) => Answer::Unseen(credentials_unseen(&hub.name, &error)),
+        Err((reason, hint)) => {
+            Answer::Unseen(Unseen { subject: Subject::Hub(hub.name.clone()), reason, hint })
+        }
     };
     (stale, credentials)
+}
+
+/// Where credentials lead, or why they do not, and what to do about it.
+type Led = Result<Credentials, (String, Option<String>)>;
+
+/// What has been tried: hubs of one project have one openrc, as a rule, and Keystone takes its time for a login.
+#[derive(Default)]
+struct Tried(Mutex<Vec<(OpenrcEnv, Arc<OnceCell<Led>>)>>);
+
+impl Tried {
+    /// Tries credentials, or waits for whoever does.
+    async fn lead_to(&self, env: &OpenrcEnv, fleet: &Fleet) -> Led {
+        let trial = || async { credentials(env, fleet).await.map_err(|error| (chain(&error), error.hint())) };
+        self.of(env).get_or_init(trial).await.clone()
+    }
+
+    fn of(&self, env: &OpenrcEnv) -> Arc<OnceCell<Led>> {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cell)) = tried.iter().find(|(known, _)| known == env) {
+            return Arc::clone(cell);
+        }
+        let cell = Arc::default();
+        tried.push((env.clone(), Arc::clone(&cell)));
+        cell
+    }
 }
 
 async fn credentials(
@@ -178,5 +211,24 @@ async fn missing_programs(
     match seen.end {
         End::Exited(0) => String::from_utf8_lossy(&seen.stdout).lines().map(str::to_owned).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_credentials_are_one_trial_and_others_are_another() {
+        let env = |secret: &str| {
+            OpenrcEnv::from_env0(format!("OS_REGION_NAME=a\0OS_PASSWORD={secret}\0").as_bytes())
+        };
+        let longer = OpenrcEnv::from_env0(b"OS_REGION_NAME=a\0OS_PASSWORD=x\0OS_TOKEN=t\0");
+        let tried = Tried::default();
+        let first = tried.of(&env("x"));
+        assert!(Arc::ptr_eq(&first, &tried.of(&env("x"))));
+        for other in [env("y"), longer, OpenrcEnv::default()] {
+            assert!(!Arc::ptr_eq(&first, &tried.of(&other)));
+        }
     }
 }

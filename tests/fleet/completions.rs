@@ -1,8 +1,9 @@
-//! Completions, as a real bash asks for them, and man pages, as a real groff reads them.
+//! Completions, as a real bash, zsh and fish ask for them, and man pages, as a real groff reads them.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::pty::Pty;
 use crate::common::world::try_sh;
 use crate::common::{Fleet, Run};
 
@@ -66,6 +67,55 @@ fn bash_completes_hubs_and_tags_from_the_fleets_file() {
 }
 
 #[test]
+fn zsh_completes_what_is_typed() {
+    let dir = declared();
+    let setting_up =
+        "PS1='%% '; autoload -Uz compinit; compinit -D; source <($FLEET completions zsh); echo set up";
+    let mut zsh = Pty::run("stty cols 120; zsh -f", |command| {
+        command.env("FLEET", env!("CARGO_BIN_EXE_fleet")).env("TERM", "dumb").env_remove("FLEET_CONFIG");
+        command.env("HOME", dir.path()).current_dir(dir.path());
+    });
+    zsh.types(&format!("{setting_up} >&2\n"));
+    zsh.shows("\nset up");
+    // ^U takes the line away again.
+    for (typed, shown) in
+        [("fleet exec --hub py\t", "pyaos"), ("fleet tunnel rest\t", "restart"), ("fleet orph\t", "orphans")]
+    {
+        zsh.types(typed);
+        zsh.shows(shown);
+        zsh.types("\x15");
+    }
+}
+
+#[test]
+fn fish_completes_what_is_typed() {
+    let dir = declared();
+    let offered = |line: &str| {
+        let script = "$FLEET completions fish | source; complete -C \"$LINE\"";
+        let output = Command::new("fish")
+            .args(["--no-config", "-c", script])
+            .env("FLEET", env!("CARGO_BIN_EXE_fleet"))
+            .env("LINE", line)
+            .env("HOME", dir.path())
+            .env_remove("FLEET_CONFIG")
+            .current_dir(dir.path())
+            .output()
+            .expect("fish starts");
+        let run = Run::of(&output).exits(0);
+        assert_eq!(run.stderr, "");
+        // After a tab, what it is for.
+        run.stdout
+            .lines()
+            .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(offered("fleet exec --hub ou"), ["ou23s", "ou24s"]);
+    assert_eq!(offered("fleet exec --tag g"), ["gpu"]);
+    assert_eq!(offered("fleet tunnel restart py"), ["pyaos"]);
+    assert_eq!(offered("fleet orp"), ["orphans"]);
+}
+
+#[test]
 fn a_completion_is_there_before_anybody_waits_for_it() {
     let dir = declared();
     let ask = || {
@@ -106,7 +156,6 @@ fn man_pages_are_what_groff_reads_without_a_warning() {
     let pages: Vec<_> =
         std::fs::read_dir(&man).expect("made").map(|entry| entry.expect("an entry").path()).collect();
     assert!(pages.len() > 25, "{pages:?}");
-    let has_groff = Command::new("groff").arg("--version").output().is_ok();
     for page in pages {
         let path = page.to_str().expect("UTF-8");
         let text = std::fs::read_to_string(&page).expect("it reads");
@@ -120,13 +169,11 @@ fn man_pages_are_what_groff_reads_without_a_warning() {
             ];
             assert!(known.contains(&request), "{path}: {line}");
         }
-        if has_groff {
-            let read = try_sh("groff", &["-man", "-Tutf8", "-ww", "-z", path]);
-            assert!(
-                read.status.success() && read.stderr.is_empty(),
-                "{path}: {}",
-                String::from_utf8_lossy(&read.stderr)
-            );
-        }
+        let read = try_sh("groff", &["-man", "-Tutf8", "-ww", "-z", path]);
+        assert!(
+            read.status.success() && read.stderr.is_empty(),
+            "{path}: {}",
+            String::from_utf8_lossy(&read.stderr)
+        );
     }
 }

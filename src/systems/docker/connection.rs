@@ -1,6 +1,7 @@
 //! One Docker engine that answers.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -35,6 +36,8 @@ pub struct Connection {
     at: Endpoint,
     /// Whether the fleet has others: then what goes wrong says on which.
     one_of_several: bool,
+    /// The users that an image has, by its id: to read a file of a container costs as much as to make one.
+    pub(super) users: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Connection {
@@ -61,7 +64,7 @@ impl Connection {
             .await
             .map_err(|_| Error::TimedOut { what: format!("reach the engine at {at}"), limit })?
             .map_err(no_engine)?;
-        Ok(Self { docker, limit, name: name.clone(), at: at.clone(), one_of_several })
+        Ok(Self { docker, limit, name: name.clone(), at: at.clone(), one_of_several, users: Arc::default() })
     }
 
     /// What it is called.
@@ -96,8 +99,10 @@ impl Connection {
     }
 
     /// All sandboxes of a fleet, stopped ones included.
-    pub async fn sandboxes(&self, fleet: &str) -> Result<Vec<Sandbox>, Error> {
-        let filters = HashMap::from([("label".to_owned(), vec![format!("{}={fleet}", labels::FLEET)])]);
+    pub async fn sandboxes(&self, fleet: &str, hub: Option<&str>) -> Result<Vec<Sandbox>, Error> {
+        let mut wanted = vec![format!("{}={fleet}", labels::FLEET)];
+        wanted.extend(hub.map(|hub| format!("{}={hub}", labels::HUB)));
+        let filters = HashMap::from([("label".to_owned(), wanted)]);
         let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         let found =
             self.ask(|| "list containers".to_owned(), self.docker.list_containers(Some(options))).await?;

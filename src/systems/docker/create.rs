@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as BindMount, MountType, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, UploadToContainerOptions,
 };
 use futures_util::TryStreamExt as _;
 
@@ -103,15 +104,14 @@ impl Connection {
     /// A sandbox of the same hub that was never started: whoever asked for it was killed while the engine was still at it,
     /// and only then did it appear. The hub's lock is held here, so nobody else is making it now.
     async fn leftover(&self, spec: &SandboxSpec) -> Result<Option<String>, Error> {
-        let sandboxes = self.sandboxes(&spec.fleet).await?.into_iter();
-        let mut unstarted = sandboxes
-            .filter(|sandbox| sandbox.hub.as_str() == spec.hub && sandbox.state == SandboxState::Created);
+        let sandboxes = self.sandboxes(&spec.fleet, Some(&spec.hub)).await?.into_iter();
+        let mut unstarted = sandboxes.filter(|sandbox| sandbox.state == SandboxState::Created);
         Ok(unstarted.next().map(|sandbox| sandbox.id))
     }
 
     /// Puts fleet's programs and the operator's user into a container that was just made.
     async fn bring_in(&self, id: &str, spec: &SandboxSpec) -> Result<(), Error> {
-        let passwd = self.read_file(id, "/etc/passwd", &spec.container).await?;
+        let passwd = self.users_in(id, spec).await?;
         let archive = archive(spec, &with_operator(&passwd, spec.owner))
             .map_err(|error| Error::Passwd { container: spec.container.clone(), why: error.to_string() })?;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
@@ -120,6 +120,20 @@ impl Connection {
             self.docker.upload_to_container(id, Some(options), bollard::body_full(archive.into())),
         )
         .await
+    }
+
+    /// The image's own `/etc/passwd`.
+    async fn users_in(&self, id: &str, spec: &SandboxSpec) -> Result<String, Error> {
+        let what = || format!("inspect container {}", spec.container);
+        let image =
+            self.ask(what, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?.image;
+        let known = || self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passwd) = image.as_ref().and_then(|image| known().get(image).cloned()) {
+            return Ok(passwd);
+        }
+        let passwd = self.read_file(id, "/etc/passwd", &spec.container).await?;
+        known().extend(image.map(|image| (image, passwd.clone())));
+        Ok(passwd)
     }
 
     async fn read_file(&self, id: &str, path: &str, container: &str) -> Result<String, Error> {

@@ -138,8 +138,8 @@ impl Engine {
     }
 
     /// All sandboxes of a fleet, stopped ones included.
-    pub async fn sandboxes(&self, fleet: &str) -> Result<Of<Sandbox>, Error> {
-        self.ask_all(async |connection| connection.sandboxes(fleet).await, |sandbox| &sandbox.id).await
+    pub async fn sandboxes(&self, fleet: &str, hub: Option<&str>) -> Result<Of<Sandbox>, Error> {
+        self.ask_all(async |connection| connection.sandboxes(fleet, hub).await, |sandbox| &sandbox.id).await
     }
 
     /// All containers that may be the old scripts', stopped ones too. One that two names of an engine lead to is there once.
