@@ -113,7 +113,7 @@ pub async fn create(
         has_files(creation.engine, creation.fleet, creation.hub).await?;
         at = Step::HostKey;
         let pins = look_at_keys(creation.fleet, creation.hub, creation.host_keys, tell).await?;
-        steps(creation, &pins, &mut undo, &mut at, tell).await?;
+        steps(creation, &pins, &mut undo, &mut at, std::future::ready(()), tell).await?;
         at = Step::Declare;
         tell(Event::Begin(at));
         declare(creation.engine, creation.fleet, creation.hub, new, tell).await
@@ -136,6 +136,7 @@ async fn steps(
     pins: &Pins,
     undo: &mut Undo,
     at: &mut Step,
+    runs: impl Future<Output = ()>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let Creation { engine, fleet, hub, replaces, interrupt, .. } = creation;
@@ -167,6 +168,7 @@ async fn steps(
     let id = undo.make_container(engine, spec.clone(), interrupt).await?;
     engine.start(&id).await?;
     has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;
+    runs.await;
 
     begin(Step::Tunnel, tell);
     wait_for_tunnel(engine, fleet, hub, &id).await?;
@@ -178,8 +180,12 @@ async fn steps(
 }
 
 /// Makes what is missing of a hub that fleet.toml has. What was made stays where a later step fails: the sandbox goes on
-/// trying, and the next run goes on from there.
-pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
+/// trying, and the next run goes on from there. `runs` is waited for once the sandbox runs, before it is asked anything.
+pub async fn complete(
+    creation: &Creation<'_>,
+    runs: impl Future<Output = ()>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Failure> {
     let mut at = Step::Sandbox;
     let mut undo = Undo::default();
     let steps = async {
@@ -196,7 +202,7 @@ pub async fn complete(creation: &Creation<'_>, tell: &mut dyn FnMut(Event<'_>)) 
             tell(Event::Begin(at));
             host_keys::reach(creation.fleet, creation.hub, &pins).await?;
         }
-        steps(creation, &pins, &mut undo, &mut at, tell).await
+        steps(creation, &pins, &mut undo, &mut at, runs, tell).await
     };
     let completed = Box::pin(steps).await;
     // It stays, however far that got.

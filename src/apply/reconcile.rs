@@ -15,9 +15,9 @@ use crate::plan::reconcile::{Action, Step};
 use crate::systems::docker::Engine;
 
 /// How many sandboxes are made at once: one engine makes them, and on two cores more only wait for each other.
-const PARALLEL: usize = 8;
+const PARALLEL: u32 = 8;
 
-/// How many hubs at once, with those whose tunnel is coming up: the next sandboxes are made meanwhile.
+/// How many hubs at once, with those whose API is waited for.
 const UNDER_WAY: usize = 64;
 
 /// What happens while sandboxes are made.
@@ -84,14 +84,14 @@ pub async fn reconcile(
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) {
-    let making = &Semaphore::new(PARALLEL);
+    let making = &Semaphore::new(PARALLEL as usize);
     stream::iter(steps)
         .for_each_concurrent(UNDER_WAY, |(hub, step)| async move {
             let turn = making.acquire().await.ok();
             if interrupt.is_asked() {
                 return;
             }
-            match Box::pin(one(engine, fleet, hub, step, turn, interrupt, tell)).await {
+            match Box::pin(one(engine, fleet, hub, step, (making, turn), interrupt, tell)).await {
                 Ok(()) if step.action == Action::None => {}
                 Ok(()) => tell(Event::Done(hub, &step.action)),
                 Err(failure) => tell(Event::Failed(hub, failure)),
@@ -148,29 +148,29 @@ async fn clear(
     Ok(())
 }
 
-/// Takes one step. `turn` is given to another hub once this one's sandbox runs.
+/// Takes one step. The turn is given to another hub once this one's sandbox runs; and all that wait for theirs come before what runs
+/// is asked anything, which costs as much again.
 async fn one(
     engine: &Engine,
     fleet: &Fleet,
     hub: &Hub,
     step: &Step,
-    mut turn: Option<SemaphorePermit<'_>>,
+    (making, turn): (&Semaphore, Option<SemaphorePermit<'_>>),
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<(), Failure> {
-    let mut make = async |replaces: Option<&str>| {
+    let make = async |replaces: Option<&str>, turn| {
         let (host_keys, by_another_way) = (
             Demanded::default(),
             replaces.is_some() && step.changes_the_way(hub, hub.jump_known_hosts().exists()),
         );
         let creation = Creation { engine, fleet, hub, host_keys, replaces, by_another_way, interrupt };
-        let told = &mut |event: create::Event<'_>| {
-            if let create::Event::Begin(create::Step::Tunnel) = event {
-                turn = None;
-            }
-            tell(Event::Making(hub, event));
+        let runs = async {
+            drop(turn);
+            // Whoever asks for all turns gets them when nobody who came before wants one any more.
+            drop(making.acquire_many(PARALLEL).await);
         };
-        complete(&creation, told).await
+        complete(&creation, runs, &mut |event| tell(Event::Making(hub, event))).await
     };
     match (&step.action, step.sandbox.as_deref()) {
         // Its tunnel may still be coming up: whoever started it may have been stopped before that was seen.
@@ -195,7 +195,7 @@ async fn one(
             answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause, sandbox) => {
-            make(sandbox).await
+            make(sandbox, turn).await
         }
     }
 }

@@ -43,7 +43,7 @@ pub async fn upgrade(
             by_another_way: false,
             interrupt,
         };
-        complete(&creation, tell).await
+        complete(&creation, std::future::ready(()), tell).await
     };
     let made = interrupt.or(Box::pin(making)).await.unwrap_or_else(|| Err(Failure::interrupted()));
     match made {
