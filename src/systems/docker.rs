@@ -89,6 +89,15 @@ impl Error {
         }
     }
 
+    /// The same for those who know errors of connections.
+    pub fn as_io(&self) -> std::io::Error {
+        let kind = match self {
+            Error::TimedOut { .. } => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, crate::exit::chain(self))
+    }
+
     /// Whether the engine itself said no: then nothing was begun.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Error::Request { source, .. } if status_of(source).is_some())
