@@ -141,6 +141,47 @@ fn an_engine_that_hangs_costs_its_own_time_limit_once() {
 }
 
 #[test]
+fn an_engine_that_answers_one_question_and_hangs_in_the_next_costs_its_own_hubs_alone() {
+    let _using = using();
+    let two = one_on_each();
+    let fleet = &two.fleet;
+    fleet.run(&["down", "--all"]).exits(0);
+    two.hangs_at("/images/");
+    fleet
+        .run(&["up"])
+        .exits(1)
+        .says("ou23s: started, and its API answers")
+        .says("hub mvu23s: its engine second does not answer: cannot look at image fleet/sandbox:latest on engine second");
+    fleet
+        .run(&["doctor"])
+        .exits(1)
+        .prints("engine default: fine")
+        .prints("\nou23s: ")
+        .prints("engine second: error: it does not answer: cannot look at image");
+    two.shut();
+    two.open();
+    fleet.run(&["up"]).exits(0);
+
+    // What would have to be made again is not, where nobody can see who works in it.
+    fleet.write("fleet.toml", &fleet.toml().replace("[sandbox]\n", "[sandbox]\npids = 300\n"));
+    two.hangs_at("/top");
+    let there = second().docker(&["ps", "-aq"]);
+    fleet
+        .run(&["up"])
+        .exits(1)
+        .says("ou23s: made again (limits), and its API answers")
+        .says("hub mvu23s: its engine second does not answer: cannot see what runs in container");
+    assert_eq!(second().docker(&["ps", "-aq"]), there);
+    // It is told where nothing but this is asked.
+    two.hangs_at("json?all=true&size=false HTTP");
+    fleet
+        .run(&["doctor"])
+        .exits(1)
+        .prints("engine second: error: it does not answer: cannot list containers");
+    fleet.run(&["status"]).says("engine second does not answer: cannot list containers");
+}
+
+#[test]
 fn an_engine_without_hubs_that_cannot_be_asked_blocks_every_deletion_and_so_do_old_containers_on_it() {
     let _breaking = breaking();
     let two = TwoEngines::new("");

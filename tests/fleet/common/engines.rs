@@ -1,8 +1,10 @@
 //! More Docker engines on this machine: a second daemon with containers, images and a bridge of its own, and a machine with an sshd that
 //! leads to it.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -148,6 +150,17 @@ impl TwoEngines {
         std::fs::remove_file(self.door()).expect("it was open");
     }
 
+    /// It answers as before, but says nothing any more on a connection on which it was asked for something with that in its path.
+    pub fn hangs_at(&self, what: &'static str) {
+        self.shut();
+        let listener = UnixListener::bind(self.door()).expect("it is shut");
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                std::thread::spawn(move || pass_until(what, client));
+            }
+        });
+    }
+
     /// It can.
     pub fn open(&self) {
         symlink(second().socket(), self.door()).expect("it was shut");
@@ -159,6 +172,27 @@ impl Drop for TwoEngines {
         let url = second().url();
         for name in second().containers(&self.fleet) {
             try_sh("docker", &["-H", &url, "rm", "-f", &name]);
+        }
+    }
+}
+
+/// Passes on what is asked and what is answered, until something with that in its first line is asked for.
+fn pass_until(what: &str, mut client: UnixStream) -> std::io::Result<()> {
+    let mut engine = UnixStream::connect(second().socket())?;
+    let (mut answers, mut back) = (engine.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut back);
+        back.shutdown(Shutdown::Write)
+    });
+    let (mut piece, mut hangs) = (vec![0; 64 << 10], false);
+    loop {
+        let count = client.read(&mut piece)?;
+        let text = String::from_utf8_lossy(&piece[..count]);
+        hangs |= text.lines().next().is_some_and(|line| line.contains(what) && line.contains(" HTTP/1.1"));
+        match count {
+            0 => return engine.shutdown(Shutdown::Write),
+            _ if hangs => {}
+            count => engine.write_all(&piece[..count])?,
         }
     }
 }
