@@ -8,8 +8,9 @@ use crate::exec::{End, capture_fed};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
+use crate::known;
 use crate::sandbox::{Mount, SandboxSpec};
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Engine, Probe};
 
 /// Fails where the engine's machine does not have a hub's files, before anything is made.
 pub(super) async fn has_files(engine: &Engine, fleet: &Fleet, hub: &Hub) -> Result<(), Failure> {
@@ -21,8 +22,25 @@ pub(super) async fn has_files(engine: &Engine, fleet: &Fleet, hub: &Hub) -> Resu
     let mut paths: Vec<PathBuf> = vec![hub.openrc.clone(), hub.ssh.key.clone(), state.to_owned()];
     paths.extend(hub.ssh.jump.as_ref().map(|jump| jump.key.clone()));
     paths.extend(hub.ssh.agent.as_deref().and_then(Path::parent).map(Path::to_owned));
-    let probe = format!("{}.probe", fleet.sandbox_of(&hub.name));
-    Ok(engine.on(&hub.engine)?.has_files(&hub.image, &probe, &paths).await?)
+    let there = engine.on(&hub.engine)?;
+    let known = known::sandboxes(fleet)?;
+    for left in there.probes(&fleet.name, hub.name.as_str()).await? {
+        if known.contains(&left) {
+            there.remove(&left).await?;
+        }
+    }
+    let probe = new_probe(fleet, hub)?;
+    Ok(there.has_files(&hub.image, &probe, &paths).await?)
+}
+
+/// A probe that is known before it is made, so that it is taken away later if fleet is killed meanwhile. Nobody else has one of its name,
+/// whose leftover would be in the way.
+fn new_probe(fleet: &Fleet, hub: &Hub) -> Result<Probe, Failure> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(&error))?;
+    let name = format!("{}.probe-{:016x}", fleet.sandbox_of(&hub.name), u64::from_ne_bytes(bytes));
+    known::made(fleet, &name)?;
+    Ok(Probe { name, fleet: fleet.name.clone(), hub: hub.name.to_string() })
 }
 
 /// Fails where a sandbox on another machine has other files of the same names. A number of the file system's own tells: which device it

@@ -45,6 +45,8 @@ pub mod labels {
     pub const FLEET: &str = "fleet.name";
     /// The hub's name.
     pub const HUB: &str = "fleet.hub";
+    /// The hub that a probe was made for, which is no sandbox.
+    pub const PROBE: &str = "fleet.probe";
     /// The version of this scheme of labels and mounts.
     pub const SCHEMA: &str = "fleet.schema";
     /// The fingerprint of the specification that it was made from.

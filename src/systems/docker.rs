@@ -8,6 +8,7 @@ mod engine;
 mod images;
 mod inside;
 mod old;
+mod probe;
 mod processes;
 mod ssh;
 mod tls;
@@ -25,6 +26,7 @@ use crate::hub::{Endpoint, EngineName};
 pub use connection::Connection;
 pub use engine::{Engine, Of, Silent};
 pub use inside::Inside;
+pub use probe::Probe;
 
 /// What could not be done with an engine. `source` says why.
 #[derive(Debug, thiserror::Error)]

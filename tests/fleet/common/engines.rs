@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
@@ -150,15 +151,25 @@ impl TwoEngines {
         std::fs::remove_file(self.door()).expect("it was open");
     }
 
-    /// It answers as before, but says nothing any more on a connection on which it was asked for something with that in its path.
+    /// It answers as before, but says nothing any more on a connection on which it was asked for something with that in its first line.
     pub fn hangs_at(&self, what: &'static str) {
         self.shut();
         let listener = UnixListener::bind(self.door()).expect("it is shut");
+        std::thread::spawn(move || pass_all(what, listener.incoming().flatten()));
+    }
+
+    /// The same engine over TCP, as if it were on another machine: the port.
+    pub fn over_tcp_hangs_at(what: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
         std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                std::thread::spawn(move || pass_until(what, client));
-            }
+            // One kind of socket has all that is needed of the other.
+            pass_all(
+                what,
+                listener.incoming().flatten().map(|client| UnixStream::from(OwnedFd::from(client))),
+            );
         });
+        port
     }
 
     /// It can.
@@ -173,6 +184,12 @@ impl Drop for TwoEngines {
         for name in second().containers(&self.fleet) {
             try_sh("docker", &["-H", &url, "rm", "-f", &name]);
         }
+    }
+}
+
+fn pass_all(what: &'static str, clients: impl Iterator<Item = UnixStream>) {
+    for client in clients {
+        std::thread::spawn(move || pass_until(what, client));
     }
 }
 
