@@ -99,6 +99,11 @@ impl Sandboxes {
         self.silent.insert(silent.engine.clone(), silent);
     }
 
+    /// All sandboxes of a hub, wherever they are, and those that were put aside.
+    pub fn all_of(&self, hub: &HubName) -> impl Iterator<Item = &Sandbox> {
+        self.found.iter().filter(move |sandbox| sandbox.hub == *hub)
+    }
+
     /// Further sandboxes of a hub, which it had on other engines before.
     pub fn spare(&self, hub: &HubName) -> impl Iterator<Item = &Sandbox> {
         self.found.iter().filter(move |sandbox| sandbox.hub == *hub && !sandbox.aside).skip(1)

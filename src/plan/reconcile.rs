@@ -176,9 +176,8 @@ fn action(found: &Found<'_>, images: &Images) -> Action {
     if let Some(silence) = silence {
         return Action::Blocked { reason: silence.reason.clone() };
     }
-    let mut elsewhere =
-        sandbox.iter().chain(aside).chain(spare).filter(|sandbox| sandbox.engine != hub.engine);
-    if let Some(stranger) = elsewhere.find(|sandbox| !sandbox.adopted && !known.contains(&sandbox.id)) {
+    let mut all = sandbox.iter().chain(aside).chain(spare);
+    if let Some(stranger) = all.find(|sandbox| is_stranger(hub, sandbox, known)) {
         return Action::Blocked { reason: not_known(stranger) };
     }
     if aside.is_some() {
@@ -278,6 +277,12 @@ fn is_a_move(drift: &[Part]) -> bool {
         Part::Network => moves,
         _ => false,
     })
+}
+
+/// Whether one of a hub's sandboxes is on an engine that it does not live on, and none that this fleet knows: another one of the name may
+/// have made it, and nothing is done with it.
+pub fn is_stranger(hub: &Hub, sandbox: &Sandbox, known: &BTreeSet<String>) -> bool {
+    sandbox.engine != hub.engine && !sandbox.adopted && !known.contains(&sandbox.id)
 }
 
 /// Says that a container has the labels of this fleet's, and that this fleet does not know it.

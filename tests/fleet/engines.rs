@@ -277,6 +277,46 @@ fn a_sandbox_that_was_left_on_an_engine_which_did_not_answer_is_cleared_away_whe
 }
 
 #[test]
+fn down_stops_what_is_left_elsewhere_too_and_tells_which_engine_it_cannot_see() {
+    let _using = using();
+    let two = one_on_each();
+    let fleet = &two.fleet;
+    fleet.write("fleet.toml", &fleet.toml().replace("engine = \"second\"", "engine = \"default\""));
+    two.shut();
+    fleet
+        .run(&["down", HERE, THERE])
+        .exits(1)
+        .says("ou23s: stopped")
+        .says("error: engine second does not answer")
+        .says("(ou23s, mvu23s)");
+    two.open();
+    let runs = || second().docker(&["ps", "-q", "--filter", &format!("name=^{}-", fleet.name)]);
+    assert_ne!(runs(), "");
+    // Both engines have one now, and another fleet of the name has one there, too.
+    two.shut();
+    fleet.run(&["up", THERE]).exits(0);
+    two.open();
+    let theirs = format!("{}-theirs", fleet.name);
+    let (name, hub) = (format!("fleet.name={}", fleet.name), format!("fleet.hub={HERE}"));
+    let labels = ["--label", name.as_str(), "--label", &hub];
+    let run = [
+        &["run", "-d", "--name", &theirs],
+        &labels[..],
+        &["--entrypoint", "sleep", "fleet/sandbox:latest", "600"],
+    ];
+    second().docker(&run.concat());
+    fleet
+        .run(&["down", HERE, THERE])
+        .exits(1)
+        .says("mvu23s: stopped")
+        .says("mvu23s: what it has on engine second is stopped")
+        .says("error: hub ou23s: engine second has a sandbox of its name");
+    let runs =
+        second().docker(&["ps", "--format", "{{.Names}}", "--filter", &format!("name=^{}-", fleet.name)]);
+    assert_eq!(runs, theirs);
+}
+
+#[test]
 fn what_is_wrong_with_engines_is_told_before_anything_is_done() {
     let fleet = Fleet::empty();
     fleet
