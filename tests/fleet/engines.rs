@@ -324,6 +324,11 @@ fn what_is_wrong_with_engines_is_told_before_anything_is_done() {
     fleet.run(&["status"]).exits(2).says("without TLS").says("fleet.toml:");
     let hub = world().hub(HERE);
     fleet.write("fleet.toml", &fleet.header());
+    let status = fleet.command(&["status"]).env("DOCKER_HOST", "http://10.0.0.1:2375").output();
+    Run::of(&status.expect("fleet starts"))
+        .exits(2)
+        .says("$DOCKER_HOST in the environment: \"http://10.0.0.1:2375\" is not supported")
+        .says("unset it");
     let before = fleet.everything();
     fleet.add_as(HERE, hub, &["--engine", "nowhere"]).exits(2).says("no engine \"nowhere\" in [engines]");
     assert_eq!(fleet.everything(), before);
