@@ -226,7 +226,14 @@ fn an_engine_that_was_taken_out_of_the_file_blocks_every_deletion() {
     let to = from + toml[from..].find("[[").expect("tables follow");
     fleet.write("fleet.toml", &format!("{}{}", &toml[..from], &toml[to..]));
     let run = fleet.run(&["orphans", "--delete", "--confirm"]).exits(3);
-    run.prints("fleet.toml does not have it any more").says("nothing is deleted");
+    let door = fleet.path("door.sock");
+    let run = run
+        .prints(&format!("the former engine at {}", door.display()))
+        .prints("fleet.toml does not have it any more")
+        .says("nothing is deleted");
+    assert!(!run.stdout.contains("engine default"), "{}", run.stdout);
+    let json = fleet.run(&["orphans", "--format", "json"]).exits(3).json();
+    assert_eq!(json["unseen"][0]["subject"]["former_engine"], door.display().to_string());
     assert_eq!(all_ids(), before);
 }
 
