@@ -108,6 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             }
             let _ = std::fs::remove_file(hub.adopted_known_hosts());
             let _ = std::fs::remove_file(hub.adopted_jump_known_hosts());
+            let _ = std::fs::remove_file(hub.adopted_way());
             tell(&format!("container {container} stays as it is, without fleet's tunnel\n"));
         }
         (Some(sandbox), None) => engine.remove(&sandbox.id).await?,

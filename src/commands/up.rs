@@ -15,7 +15,7 @@ use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{EngineName, Fleet, Hub};
 use crate::known;
-use crate::observe::{Sandboxes, look_at_agent, silence};
+use crate::observe::{Sandboxes, goes_another_way, look_at_agent, silence};
 use crate::observed::SandboxState;
 use crate::plan::openrc::at_work;
 use crate::plan::reconcile::{Action, Found, Images, Step, reconcile};
@@ -200,6 +200,7 @@ async fn plan(
             known: &known,
             silence: sandboxes.silence_of(hub),
             at_work: Vec::new(),
+            goes_another_way: goes_another_way(hub),
             obstacles: obstacles(fleet, hub),
         })
         .collect();
@@ -291,6 +292,7 @@ fn text_of(event: Event<'_>) -> Option<String> {
                 Action::Remake { .. } => "made again",
                 Action::Start => "started",
                 Action::Unpause => "goes on",
+                Action::Reconnect => "connected again",
                 Action::Clear { .. } => {
                     return Some(format!("{}: what it had on another engine is gone\n", hub.name));
                 }

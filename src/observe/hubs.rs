@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 use super::clusters::{cluster_of, unseen};
 use super::openrc::look_at_openrc;
 use super::sandboxes::Sandboxes;
-use super::tunnels::tunnel_says;
+use super::tunnels::{goes_another_way, tunnel_says};
 use super::volumes::credentials_unseen;
 use crate::exec::{End, capture};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::observed::{Answer, Claim, Credentials, HubLook, Node, Sandbox, SandboxLook, Tunnel};
-use crate::sandbox::{Owner, SandboxSpec};
+use crate::sandbox::{Owner, Part, SandboxSpec};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
 use crate::systems::kube::{Cluster, Error, Kind};
@@ -70,6 +70,7 @@ async fn look_at_hub(
                 (Some(sandbox), Some(owner)) if !sandbox.adopted => {
                     SandboxSpec::new(fleet, hub, owner).drift_of(sandbox)
                 }
+                _ if running.is_some() && goes_another_way(hub) => vec![Part::Tunnel],
                 _ => Vec::new(),
             },
         },

@@ -20,5 +20,5 @@ pub use openrc_files::{files_of, log_in, look_at_openrc_file, look_at_openrc_fil
 #[cfg(test)]
 pub(crate) use order::in_order;
 pub use sandboxes::{Sandboxes, route, silence};
-pub use tunnels::{look_at_tunnels, tunnel_log};
+pub use tunnels::{goes_another_way, look_at_tunnels, tunnel_log};
 pub use volumes::{Clouds, look_at_projects, look_at_volumes};

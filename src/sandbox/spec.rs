@@ -211,6 +211,11 @@ impl SandboxSpec {
         env.map(|(name, value)| format!("{name}={value}")).collect()
     }
 
+    /// The same as it is written down, so that a change is seen.
+    pub fn adopted_way(hub: &Hub) -> String {
+        Self::adopted_tunnel_env(hub).join("\n") + "\n"
+    }
+
     /// What a tunnel goes by: the master's address, and how it is reached.
     pub fn tunnel_env(hub: &Hub) -> Vec<(&'static str, String)> {
         let key = format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key));
@@ -323,6 +328,8 @@ pub enum Part {
     Network,
     /// What fleet brings along: another version of fleet has others.
     Programs,
+    /// The way that the tunnel in a container of the old scripts goes.
+    Tunnel,
 }
 
 impl Part {
@@ -351,6 +358,7 @@ impl std::fmt::Display for Part {
             Self::Limits => "limits",
             Self::Network => "network",
             Self::Programs => "programs",
+            Self::Tunnel => "tunnel",
         })
     }
 }
