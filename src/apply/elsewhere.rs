@@ -9,7 +9,9 @@ use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::known;
-use crate::sandbox::{Mount, SandboxSpec};
+use crate::plan::mounts::first_other;
+use crate::report::duration;
+use crate::sandbox::SandboxSpec;
 use crate::systems::docker::{Engine, Probe};
 
 /// Fails where the engine's machine does not have a hub's files, before anything is made.
@@ -43,8 +45,7 @@ fn new_probe(fleet: &Fleet, hub: &Hub) -> Result<Probe, Failure> {
     Ok(Probe { name, fleet: fleet.name.clone(), hub: hub.name.to_string() })
 }
 
-/// Fails where a sandbox on another machine has other files of the same names. A number of the file system's own tells: which device it
-/// is on, each machine says differently.
+/// Fails where a sandbox on another machine has other files of the same names.
 pub(super) async fn has_the_same(
     engine: &Engine,
     fleet: &Fleet,
@@ -59,29 +60,31 @@ pub(super) async fn has_the_same(
     let mut argv = vec!["stat", "-L", "-c", "%i"];
     argv.extend(spec.mounts.iter().map(|mount| mount.target.as_str()));
     let ran = capture_fed(engine, sandbox, &argv, b"", fleet.timeouts.openrc, interrupt).await;
-    if ran.end == End::Interrupted {
-        return Err(Failure::interrupted());
+    let failed = |problem, hint| Failure { exit: Exit::Failed, problems: vec![problem], hint };
+    match ran.end {
+        // What it does not say of a file is judged as what it says.
+        End::Exited(_) => {}
+        End::Interrupted => return Err(Failure::interrupted()),
+        End::TimedOut(limit) => {
+            let limit = duration(limit);
+            return Err(failed(format!("the sandbox does not tell which files it has within {limit}"), None));
+        }
+        End::Failed { reason, hint } => return Err(failed(reason, hint)),
     }
-    let there = String::from_utf8_lossy(&ran.stdout);
-    let there: Vec<Option<u64>> = there.lines().map(|line| line.trim().parse().ok()).collect();
-    let here = |mount: &Mount| std::fs::metadata(&mount.source).ok().map(|file| file.ino());
-    let same = |(number, mount): &(usize, &Mount)| {
-        here(mount).is_some_and(|here| there.get(*number) == Some(&Some(here)))
-    };
-    match spec.mounts.iter().enumerate().find(|one| !same(one)) {
+    let here = |path: &Path| std::fs::metadata(path).ok().map(|file| file.ino());
+    match first_other(&spec.mounts, here, &String::from_utf8_lossy(&ran.stdout)) {
         None => Ok(()),
-        Some((_, mount)) => Err(Failure {
-            exit: Exit::Failed,
-            problems: vec![format!(
+        Some(mount) => Err(failed(
+            format!(
                 "{} on the machine of engine {} is another one than here",
                 mount.source.display(),
                 hub.engine
-            )],
-            hint: Some(
+            ),
+            Some(
                 "a sandbox mounts the hub's openrc, key and state under the same paths as here: have them there (a shared file system), \
                  or let the hub live on another engine (`engine` in fleet.toml)"
                     .to_owned(),
             ),
-        }),
+        )),
     }
 }
