@@ -207,6 +207,11 @@ impl Hub {
         self.state.join("kube").join(ADOPTED_JUMP_KNOWN_HOSTS)
     }
 
+    /// How the tunnel that was last started in a container of the old scripts goes to the master.
+    pub fn adopted_way(&self) -> PathBuf {
+        self.tunnel_dir().join("way")
+    }
+
     /// The master's pinned host key, as OpenSSH's `known_hosts` has it.
     pub fn known_hosts(&self) -> PathBuf {
         self.tunnel_dir().join("known_hosts")

@@ -1,5 +1,5 @@
 //! What a fleet remembers of its own doings, a line each, so that nothing that it cannot see any more is taken for nothing:
-//! the sandboxes that it has made, by the engines' ids, and the engines that have answered it.
+//! the sandboxes that it has made, by the engines' ids, its probes, by their names, and the engines that have answered it.
 //!
 //! Labels say whose a container is, and anybody's containers can have them: another control VM's fleet of the same name, on an
 //! engine that both have. What is taken away on an engine that its hub does not live on has to be known here.
@@ -15,13 +15,13 @@ use crate::files;
 use crate::hub::Fleet;
 use crate::journal::DIRECTORY;
 
-/// Ids of sandboxes.
+/// Ids of sandboxes, and names of probes.
 const SANDBOXES: &str = "sandboxes";
 
 /// Where engines are.
 const ENGINES: &str = "engines";
 
-/// The ids of the sandboxes that this fleet has made.
+/// The ids of the sandboxes that this fleet has made, and the names of its probes.
 pub fn sandboxes(fleet: &Fleet) -> Result<BTreeSet<String>, Failure> {
     read(fleet, SANDBOXES)
 }

@@ -218,6 +218,8 @@ pub enum Subject {
     Project(String),
     /// A Docker engine.
     Engine(EngineName),
+    /// A Docker engine that `fleet.toml` had once and has no more: where it is.
+    FormerEngine(String),
 }
 
 impl fmt::Display for Subject {
@@ -226,6 +228,7 @@ impl fmt::Display for Subject {
             Subject::Hub(name) => write!(f, "hub {name}"),
             Subject::Project(name) => write!(f, "project {name}"),
             Subject::Engine(name) => write!(f, "engine {name}"),
+            Subject::FormerEngine(at) => write!(f, "the former engine at {at}"),
         }
     }
 }

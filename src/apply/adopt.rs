@@ -32,6 +32,8 @@ pub struct Taking<'a> {
     pub new: &'a NewHub,
     /// What the container says.
     pub adoption: &'a Adoption,
+    /// The fingerprints that must be shown, where the operator knows them.
+    pub host_keys: Demanded<'a>,
     /// Ctrl-C.
     pub interrupt: &'a Interrupt,
 }
@@ -50,7 +52,8 @@ pub async fn as_it_is(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Re
         let (_never, interrupt) = Interrupt::manual();
         // One that does not end goes by a key that is not there any more.
         let _ = end(taking.engine, taking.fleet, &taking.adoption.id, &interrupt).await;
-        made.extend([taking.hub.adopted_known_hosts(), taking.hub.adopted_jump_known_hosts()]);
+        let hub = taking.hub;
+        made.extend([hub.adopted_known_hosts(), hub.adopted_jump_known_hosts(), hub.adopted_way()]);
     }
     if started && let Err(error) = taking.engine.stop(&taking.adoption.id).await {
         failure.problems.push(format!(
@@ -72,8 +75,8 @@ async fn adopt_steps(
     started: &mut bool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let Taking { engine, fleet, hub, new, adoption, interrupt } = taking;
-    let keys = look_at_keys(fleet, hub, Demanded::default(), tell).await?;
+    let Taking { engine, fleet, hub, new, adoption, host_keys, interrupt } = taking;
+    let keys = look_at_keys(fleet, hub, host_keys, tell).await?;
     check_kubeconfig(&hub.kubeconfig())?;
 
     *at = Step::State;
@@ -143,19 +146,12 @@ pub async fn bring_tunnel_up(
 /// Puts a sandbox of fleet's own, with the same state, in the place of the container. That stays, stopped, until somebody
 /// removes it: only they know whether there is something in it. Where the sandbox does not come up, the container goes on.
 pub async fn recreate(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), Failure> {
-    let Taking { engine, fleet, hub, new, adoption, interrupt } = taking;
+    let Taking { engine, fleet, hub, new, adoption, host_keys, interrupt } = taking;
     if adoption.running {
         engine.stop(&adoption.id).await?;
     }
-    let creation = Creation {
-        engine,
-        fleet,
-        hub,
-        host_keys: Demanded::default(),
-        replaces: None,
-        by_another_way: false,
-        interrupt,
-    };
+    let creation =
+        Creation { engine, fleet, hub, host_keys, replaces: None, by_another_way: false, interrupt };
     let Err(mut failure) = Box::pin(create(&creation, new, tell)).await else { return Ok(()) };
     if adoption.running
         && let Err(error) = engine.start(&adoption.id).await

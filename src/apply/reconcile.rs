@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
 use super::host_keys::Demanded;
-use super::tunnel::reconnect;
+use super::tunnel::{go_another_way, reconnect};
 use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
 use crate::hub::{Fleet, Hub};
@@ -194,8 +194,13 @@ async fn one(
             drop(turn);
             answers(engine, fleet, hub, id, interrupt).await
         }
-        (Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause, sandbox) => {
-            make(sandbox, turn).await
+        (Action::Reconnect, Some(id)) => {
+            let mut tell = |event: create::Event<'_>| tell(Event::Making(hub, event));
+            go_another_way(engine, fleet, hub, id, interrupt, &mut tell).await
         }
+        (
+            Action::Make | Action::Remake { .. } | Action::Start | Action::Unpause | Action::Reconnect,
+            sandbox,
+        ) => make(sandbox, turn).await,
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::create::{kubeconfig_of_master, wait_for_tunnel};
-use super::host_keys::{files_of, pins, write_adopted};
+use super::create::{Event, kubeconfig_of_master, look_at_keys, wait_for_tunnel};
+use super::host_keys::{Demanded, files_of, pins, reach, write_adopted};
 use crate::clock;
 use crate::exec::{End, capture_fed};
 use crate::exit::{Exit, Failure};
@@ -64,7 +64,8 @@ pub(super) async fn start_anew(
     };
     write_adopted(hub, &files_of(hub, &pins))?;
     engine.start_detached(container, &[paths::HOLD_TUNNEL], SandboxSpec::adopted_tunnel_env(hub)).await?;
-    Ok(())
+    let way = SandboxSpec::adopted_way(hub);
+    files::replace(&hub.adopted_way(), way.as_bytes(), 0o644).map_err(|error| Failure::failed(&error))
 }
 
 /// Ends the tunnel that fleet started in a container that it did not make; `false` where none runs.
@@ -116,6 +117,29 @@ pub async fn pin(
         Some(sandbox) => connect_again(engine, fleet, hub, sandbox, interrupt).await,
         None => Ok(()),
     }
+}
+
+/// Has the tunnel of a container that fleet did not make go the way to the master that `fleet.toml` has now, once fleet itself has got there
+/// by it.
+pub async fn go_another_way(
+    engine: &Engine,
+    fleet: &Fleet,
+    hub: &Hub,
+    container: &str,
+    interrupt: &Interrupt,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Failure> {
+    let reached = async {
+        let pins = look_at_keys(fleet, hub, Demanded::default(), tell).await?;
+        reach(fleet, hub, &pins).await?;
+        Ok(pins)
+    };
+    let pins = reached.await.map_err(|mut failure: Failure| {
+        failure.problems.push("its tunnel stays as it is".to_owned());
+        failure
+    })?;
+    pin(engine, fleet, hub, Some(container), &pins, interrupt).await?;
+    wait_for_tunnel(engine, fleet, hub, container).await
 }
 
 /// Fetches the cluster's kubeconfig from its master again. The one that was there is kept beside it; returns where.

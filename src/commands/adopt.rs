@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::context::{Context, print, print_json, tell, tell_silent};
-use super::new::{begin, told};
+use super::new::{Way, begin, told};
 use crate::apply::adopt::{Taking, as_it_is, recreate};
 use crate::apply::create::Event;
+use crate::apply::host_keys::Demanded;
 use crate::cli::Format;
 use crate::config::{self, NewHub, nearest};
 use crate::exit::{Exit, Failure};
@@ -25,7 +26,8 @@ use crate::systems::docker::Engine;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  fleet adopt --dry-run          what there is, and what would be done\n  fleet adopt ou23s mvu23s\n  fleet adopt \
-                  --recreate ou23s\n\nExit status: 0 when all are in the fleet and work; 1 otherwise. What cannot be finished is undone."
+                  --recreate ou23s\n  fleet adopt --ssh-jump \
+                  ubuntu@149.165.170.9:22 ou23s   its master is reached by way of that host\n\nExit status: 0 when all are in the fleet and work; 1 otherwise. What cannot be finished is undone."
 )]
 pub struct Args {
     /// These containers, by name; all of the old scripts when none is named
@@ -39,6 +41,9 @@ pub struct Args {
     /// With --recreate: also where somebody works in the container, whose commands end then
     #[arg(long, requires = "recreate")]
     force: bool,
+
+    #[command(flatten)]
+    way: Way,
 
     /// Show what was read, and do nothing
     #[arg(long)]
@@ -107,7 +112,7 @@ async fn one(
     path: &std::path::Path,
     adoption: &Adoption,
 ) -> Result<(), Failure> {
-    let mut new = as_new(adoption, !args.recreate);
+    let mut new = as_new(adoption, args);
     let (fleet, _) = config::preview_hub(path, &new)?;
     if fleet.usual_engine == adoption.engine {
         new.engine = None;
@@ -116,13 +121,21 @@ async fn one(
         new.state = None;
     }
     let (fleet, hub) = config::preview_hub(path, &new)?;
+    args.way.check(&hub)?;
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     if args.recreate {
         may_stop(args, engine, &fleet, &hub, adoption).await?;
     }
     let progress = Progress::new(&format!("{}: checking", hub.name), 0);
-    let taking =
-        Taking { engine, fleet: &fleet, hub: &hub, new: &new, adoption, interrupt: &context.interrupt };
+    let taking = Taking {
+        engine,
+        fleet: &fleet,
+        hub: &hub,
+        new: &new,
+        adoption,
+        host_keys: Demanded { master: None, jump: args.way.jump_host_key.as_deref() },
+        interrupt: &context.interrupt,
+    };
     let mut show = |event: Event<'_>| match event {
         Event::Begin(step) => progress.say(&format!("{}: {}", hub.name, begin(step))),
         event => progress.aside(|| tell(&told(&hub, &event))),
@@ -186,7 +199,7 @@ async fn may_stop(
 }
 
 /// The hub as it goes into fleet.toml.
-fn as_new(adoption: &Adoption, as_it_is: bool) -> NewHub {
+fn as_new(adoption: &Adoption, args: &Args) -> NewHub {
     NewHub {
         name: adoption.hub.clone(),
         ip: adoption.ip,
@@ -194,13 +207,13 @@ fn as_new(adoption: &Adoption, as_it_is: bool) -> NewHub {
         ssh_user: None,
         ssh_port: None,
         ssh_key: adoption.ssh_key.clone(),
-        ssh_jump: None,
-        ssh_jump_key: None,
-        ssh_agent: None,
+        ssh_jump: args.way.ssh_jump.clone(),
+        ssh_jump_key: args.way.ssh_jump_key.clone(),
+        ssh_agent: args.way.ssh_agent.clone(),
         project_domain: None,
         image: None,
         state: Some(adoption.state.clone()),
-        container: as_it_is.then(|| adoption.container.clone()),
+        container: (!args.recreate).then(|| adoption.container.clone()),
         engine: Some(adoption.engine.clone()),
         tags: Vec::new(),
     }

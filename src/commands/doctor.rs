@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observe::{Depth, Sandboxes, look_at_agent};
 use crate::plan::diagnose::{Finding, Severity, works};
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Engine, Error, Of, Silent};
 use crate::text::one_line;
 
 /// Say what is wrong on this machine and with each hub, and what to do about it
@@ -53,11 +53,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     // A file with problems is not a finding among others: without it there is nothing to look at.
     let fleet = context.fleet()?;
     let mut diagnosis = Diagnosis { machine: on_disk(&fleet), engines: Vec::new(), hubs: Vec::new() };
-    match Engine::connect(&fleet.engines, fleet.timeouts.engine).await {
+    let look = async {
+        let engine = Engine::connect(&fleet.engines, fleet.timeouts.engine).await?;
+        let sandboxes = Sandboxes::look(&engine, &fleet).await?;
+        Ok::<_, Error>((engine, sandboxes))
+    };
+    match look.await {
         Err(error) => diagnosis.machine.push(Finding::error(chain(&error), error.hint().unwrap_or_default())),
-        Ok(engine) => {
-            let sandboxes = Sandboxes::look(&engine, &fleet).await?;
-            engines(&engine, &fleet, &sandboxes, &mut diagnosis).await?;
+        Ok((engine, sandboxes)) => {
+            engines(&engine, &fleet, &sandboxes, &mut diagnosis).await;
             let hubs: Vec<_> = fleet.hubs.iter().collect();
             diagnosis.hubs = examine(context, &engine, &fleet, &sandboxes, &hubs, Depth::Everything)
                 .await?
@@ -121,13 +125,8 @@ fn on_disk<'a>(fleet: &'a Fleet) -> Vec<Finding> {
     findings
 }
 
-/// What the engines should have, and what they have that nobody asked for.
-async fn engines(
-    engine: &Engine,
-    fleet: &Fleet,
-    sandboxes: &Sandboxes,
-    diagnosis: &mut Diagnosis,
-) -> Result<(), Failure> {
+/// What the engines should have, and what they have that nobody asked for. One that does not answer hides nothing of the others.
+async fn engines(engine: &Engine, fleet: &Fleet, sandboxes: &Sandboxes, diagnosis: &mut Diagnosis) {
     let machine = &mut diagnosis.machine;
     for stranger in sandboxes.strangers(fleet) {
         machine.push(Finding::warning(
@@ -139,30 +138,40 @@ async fn engines(
             ),
         ));
     }
-    machine.extend(old_containers(engine, fleet).await?);
+    // It is an error only where there is but one engine.
+    let old = old_containers(engine, fleet).await.unwrap_or_else(|error| Of {
+        found: Vec::new(),
+        silent: fleet.engines.iter().map(|only| Silent::of(&only.name, &error)).collect(),
+    });
+    machine.extend(old.found);
     for declared in &fleet.engines {
-        let silent = sandboxes.silent().find(|silent| silent.engine == declared.name);
+        let silent = sandboxes.silent().chain(&old.silent).find(|silent| silent.engine == declared.name);
         let findings = match silent {
-            Some(silent) => vec![Finding::error(
-                format!("it does not answer: {}", silent.reason),
-                silent
-                    .hint
-                    .clone()
-                    .unwrap_or_else(|| "bring it back; until then its hubs are silent".to_owned()),
-            )],
-            None => images(engine, fleet, &declared.name).await?,
+            Some(silent) => Err(silent.clone()),
+            None => images(engine, fleet, &declared.name)
+                .await
+                .map_err(|error| Silent::of(&declared.name, &error)),
         };
+        let findings = findings.unwrap_or_else(|silent| vec![not_answering(fleet, silent)]);
         if fleet.engines.len() == 1 {
             diagnosis.machine.extend(findings);
         } else {
             diagnosis.engines.push(EngineFindings { engine: declared.name.clone(), findings });
         }
     }
-    Ok(())
+}
+
+fn not_answering(fleet: &Fleet, silent: Silent) -> Finding {
+    // Where it is the only one, this is told of the machine.
+    let it = if fleet.engines.len() == 1 { "the engine" } else { "it" };
+    Finding::error(
+        format!("{it} does not answer: {}", silent.reason),
+        silent.hint.unwrap_or_else(|| "bring it back; until then its hubs are silent".to_owned()),
+    )
 }
 
 /// The images that an engine's hubs are made of, and it has not.
-async fn images(engine: &Engine, fleet: &Fleet, name: &EngineName) -> Result<Vec<Finding>, Failure> {
+async fn images(engine: &Engine, fleet: &Fleet, name: &EngineName) -> Result<Vec<Finding>, Error> {
     let hubs = fleet.hubs.iter().filter(|hub| hub.engine == *name);
     let mut images: Vec<&str> = hubs.map(|hub| hub.image.as_str()).collect();
     if *name == fleet.usual_engine {

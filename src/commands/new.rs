@@ -43,17 +43,8 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     ssh_key: Option<PathBuf>,
 
-    /// The host that its master is reached by way of; without it, fleet.toml's; `none` for none
-    #[arg(long, value_name = "USER@HOST:PORT", value_parser = jump)]
-    ssh_jump: Option<String>,
-
-    /// The private key for that; without it, fleet.toml's, else the one for the master
-    #[arg(long, value_name = "PATH")]
-    ssh_jump_key: Option<PathBuf>,
-
-    /// The socket of an SSH agent that has the keys; without it, fleet.toml's; `none` for none
-    #[arg(long, value_name = "PATH")]
-    ssh_agent: Option<PathBuf>,
+    #[command(flatten)]
+    way: Way,
 
     /// The account on its master; without it, fleet.toml's
     #[arg(long, value_name = "USER")]
@@ -82,10 +73,37 @@ pub struct Args {
     /// The host key that the master must show: SHA256:...
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
     host_key: Option<String>,
+}
+
+/// How masters are reached, where it is not as fleet.toml says.
+#[derive(Debug, clap::Args)]
+pub(super) struct Way {
+    /// The host that its master is reached by way of; without it, fleet.toml's; `none` for none
+    #[arg(long, value_name = "USER@HOST:PORT", value_parser = jump)]
+    pub ssh_jump: Option<String>,
+
+    /// The private key for that; without it, fleet.toml's, else the one for the master
+    #[arg(long, value_name = "PATH")]
+    pub ssh_jump_key: Option<PathBuf>,
+
+    /// The socket of an SSH agent that has the keys; without it, fleet.toml's; `none` for none
+    #[arg(long, value_name = "PATH")]
+    pub ssh_agent: Option<PathBuf>,
 
     /// The host key that the jump host must show: SHA256:...
     #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
-    jump_host_key: Option<String>,
+    pub jump_host_key: Option<String>,
+}
+
+impl Way {
+    /// Fails where a jump host's key is demanded, and the hub has none.
+    pub fn check(&self, hub: &Hub) -> Result<(), Failure> {
+        if self.jump_host_key.is_some() && hub.ssh.jump.is_none() {
+            return Err(Failure::usage("--jump-host-key is for a jump host, and none is named")
+                .hint("name it with --ssh-jump, or as ssh_jump in fleet.toml"));
+        }
+        Ok(())
+    }
 }
 
 /// Checked like fleet.toml's, and written as it was typed.
@@ -120,9 +138,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         ssh_user: args.ssh_user.clone(),
         ssh_port: args.ssh_port,
         ssh_key: args.ssh_key.clone(),
-        ssh_jump: args.ssh_jump.clone(),
-        ssh_jump_key: args.ssh_jump_key.clone(),
-        ssh_agent: args.ssh_agent.clone(),
+        ssh_jump: args.way.ssh_jump.clone(),
+        ssh_jump_key: args.way.ssh_jump_key.clone(),
+        ssh_agent: args.way.ssh_agent.clone(),
         project_domain: args.project_domain.clone(),
         image: args.image.clone(),
         state: None,
@@ -132,10 +150,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     let (fleet, hub) = config::preview_hub(&path, &new)?;
     check_files(&fleet, &hub)?;
-    if args.jump_host_key.is_some() && hub.ssh.jump.is_none() {
-        return Err(Failure::usage("--jump-host-key is for a jump host, and none is named")
-            .hint("name it with --ssh-jump, or as ssh_jump in fleet.toml"));
-    }
+    args.way.check(&hub)?;
     let _alone = config::lock_hub(&fleet, &hub.name)?;
     let engine = context.engine(&fleet).await?;
     let container = fleet.container_of(&hub.name);
@@ -156,7 +171,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         engine: &engine,
         fleet: &fleet,
         hub: &hub,
-        host_keys: Demanded { master: args.host_key.as_deref(), jump: args.jump_host_key.as_deref() },
+        host_keys: Demanded { master: args.host_key.as_deref(), jump: args.way.jump_host_key.as_deref() },
         replaces: None,
         by_another_way: false,
         interrupt: &context.interrupt,

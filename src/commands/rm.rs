@@ -10,7 +10,7 @@ use crate::hub::{Fleet, Hub};
 use crate::known;
 use crate::observe::{Clusters, Sandboxes};
 use crate::observed::{ClusterVolumes, SandboxState, Subject, Tombstone, Unseen};
-use crate::plan::reconcile::not_known;
+use crate::plan::reconcile::{is_stranger, not_known};
 use crate::tombstone;
 
 /// Take a hub out of the fleet: its sandbox goes, its state directory stays
@@ -84,13 +84,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         .hint("bring the engine back, and remove the hub then"));
     }
     let known = known::sandboxes(&fleet)?;
-    let elsewhere = sandboxes
-        .of(&hub.name)
-        .into_iter()
-        .chain(sandboxes.aside(&hub.name))
-        .chain(sandboxes.spare(&hub.name));
-    let mut elsewhere = elsewhere.filter(|sandbox| !sandbox.adopted && sandbox.engine != hub.engine);
-    if let Some(stranger) = elsewhere.find(|sandbox| !known.contains(&sandbox.id)) {
+    if let Some(stranger) = sandboxes.all_of(&hub.name).find(|sandbox| is_stranger(hub, sandbox, &known)) {
         return Err(failed(format!("hub {}: {}", hub.name, not_known(stranger))));
     }
     // The stone first: whatever happens from here on, the volumes are remembered.
@@ -114,6 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             }
             let _ = std::fs::remove_file(hub.adopted_known_hosts());
             let _ = std::fs::remove_file(hub.adopted_jump_known_hosts());
+            let _ = std::fs::remove_file(hub.adopted_way());
             tell(&format!("container {container} stays as it is, without fleet's tunnel\n"));
         }
         (Some(sandbox), None) => engine.remove(&sandbox.id).await?,

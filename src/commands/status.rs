@@ -13,7 +13,7 @@ use crate::observed::{Answer, HubLook};
 use crate::plan::adopt::{beside_the_fleet, read};
 use crate::plan::diagnose::{Finding, diagnose, tunnel_word, works};
 use crate::report::{Progress, Table, gib};
-use crate::systems::docker::{Engine, Silent};
+use crate::systems::docker::{Engine, Error, Of, Silent};
 use crate::text::one_line;
 
 /// Show what is there of each hub, and whether it works
@@ -68,7 +68,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                     }
                 }
             }
-            for finding in context.unless_interrupted(old_containers(&engine, &fleet)).await?? {
+            let old = context.unless_interrupted(old_containers(&engine, &fleet)).await??;
+            let is_told = |one: &&Silent| sandboxes.silent().any(|silent| silent.engine == one.engine);
+            tell_silent(old.silent.iter().filter(|one| !is_told(one)), |_| Vec::new());
+            for finding in old.found {
                 tell(&format!("{}\n", one_line(&finding.what)));
                 finding.hint.iter().for_each(|hint| tell(&format!("    {hint}\n")));
             }
@@ -77,12 +80,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if diagnosed.iter().all(|one| works(&one.findings)) { Exit::Done } else { Exit::Failed })
 }
 
-/// What the engine has of the old scripts that belongs to no hub of the fleet.
-pub(super) async fn old_containers(engine: &Engine, fleet: &Fleet) -> Result<Vec<Finding>, Failure> {
-    // One that is silent is told by others.
-    let found = engine.old_containers().await?.found;
+/// What the engines have of the old scripts that belongs to no hub of the fleet.
+pub(super) async fn old_containers(engine: &Engine, fleet: &Fleet) -> Result<Of<Finding>, Error> {
+    let Of { found, silent } = engine.old_containers().await?;
     let read = found.iter().map(|container| read(container, fleet, &|path| path.exists()));
-    Ok(read.filter_map(|reading| beside_the_fleet(&reading)).collect())
+    Ok(Of { found: read.filter_map(|reading| beside_the_fleet(&reading)).collect(), silent })
 }
 
 /// Looks at hubs and judges what is seen.

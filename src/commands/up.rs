@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join_all;
+
 use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell};
 use super::new::told;
@@ -13,13 +15,13 @@ use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{EngineName, Fleet, Hub};
 use crate::known;
-use crate::observe::{Sandboxes, look_at_agent};
-use crate::observed::{Sandbox, SandboxState};
+use crate::observe::{Sandboxes, goes_another_way, look_at_agent, silence};
+use crate::observed::SandboxState;
 use crate::plan::openrc::at_work;
-use crate::plan::reconcile::{Action, Found, Step, reconcile};
+use crate::plan::reconcile::{Action, Found, Images, Step, reconcile};
 use crate::report::{Progress, Table, failure as as_text};
 use crate::sandbox::{Owner, SandboxSpec};
-use crate::systems::docker::Engine;
+use crate::systems::docker::{Connection, Engine, Error, Silent};
 use crate::text::{one_line, or_dash};
 
 /// Give every hub the sandbox that fleet.toml asks for
@@ -71,10 +73,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if !args.dry_run {
         context.begins(&fleet, hubs.iter().map(|hub| &hub.name));
     }
-    if args.pull {
-        pull(context, &engine, &hubs).await?;
-    }
-    let mut steps = plan(args, &engine, &fleet, &hubs).await?;
+    let silent = if args.pull { pull(context, &engine, &hubs).await? } else { Vec::new() };
+    let look = async || plan(args, &engine, &fleet, &hubs, &silent).await;
+    let mut steps = look().await?;
     if args.dry_run {
         match args.format {
             Format::Table => print(&table(&steps))?,
@@ -98,13 +99,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if steps.iter().any(|step| step.action == Action::Finish) {
         let cut_off = chosen(&hubs, &steps, |step| step.action == Action::Finish);
         context.unless_interrupted(carry_out(&engine, &fleet, &cut_off, &context.interrupt, &told)).await?;
-        steps = plan(args, &engine, &fleet, &hubs).await?;
+        steps = look().await?;
     }
     let clears = steps.iter().any(|step| matches!(step.action, Action::Clear { .. }));
     if clears {
         let twice = chosen(&hubs, &steps, |step| matches!(step.action, Action::Clear { .. }));
         context.unless_interrupted(carry_out(&engine, &fleet, &twice, &context.interrupt, &told)).await?;
-        steps = plan(args, &engine, &fleet, &hubs).await?;
+        steps = look().await?;
     }
     let others = chosen(&hubs, &steps, |step| !step.is_upgrade());
     context.unless_interrupted(carry_out(&engine, &fleet, &others, &context.interrupt, &told)).await?;
@@ -133,37 +134,51 @@ fn chosen<'a>(
     hubs.iter().copied().zip(steps).filter(|(_, step)| is_wanted(step)).collect()
 }
 
-/// Fetches the images of these hubs, each once. A registry that does not answer takes nothing away.
-async fn pull(context: &Context, engine: &Engine, hubs: &[&Hub]) -> Result<(), Failure> {
+/// Fetches the images of these hubs, each once. A registry that does not answer takes nothing away; an engine that does not, only its own
+/// hubs: returns those.
+async fn pull(context: &Context, engine: &Engine, hubs: &[&Hub]) -> Result<Vec<Silent>, Failure> {
     let images: BTreeSet<(&EngineName, &str)> =
         hubs.iter().map(|hub| (&hub.engine, hub.image.as_str())).collect();
+    let mut silent: Vec<Silent> = Vec::new();
     for (name, image) in images {
-        // A silent one has told so by its hubs.
-        let Ok(engine) = engine.on(name) else { continue };
-        let before = engine.image_id(image).await?;
-        let progress = Progress::new(&format!("pulling {image}"), 0);
-        let pulling =
-            engine.pull(image, |sign| progress.say(&format!("pulling {image}: {}", one_line(sign))));
-        context.unless_interrupted(pulling).await??;
-        let is_new = engine.image_id(image).await? != before;
-        drop(progress);
-        tell(&format!("{image}: {}\n", if is_new { "there is a new one" } else { "it is the newest" }));
+        // A silent one is told by its hubs.
+        let Ok(there) = engine.on(name) else { continue };
+        if silent.iter().any(|silent| silent.engine == *name) {
+            continue;
+        }
+        match context.unless_interrupted(pull_one(there, image)).await? {
+            Ok(is_new) => {
+                let what = if is_new { "there is a new one" } else { "it is the newest" };
+                tell(&format!("{image}: {what}\n"));
+            }
+            Err(error) if error.is_refusal() || matches!(error, Error::Pull { .. }) => {
+                return Err(error.into());
+            }
+            Err(error) => silent.push(Silent::of(name, &error)),
+        }
     }
-    Ok(())
+    Ok(silent)
+}
+
+/// Whether the image is another one then.
+async fn pull_one(engine: &Connection, image: &str) -> Result<bool, Error> {
+    let before = engine.image_id(image).await?;
+    let progress = Progress::new(&format!("pulling {image}"), 0);
+    engine.pull(image, |sign| progress.say(&format!("pulling {image}: {}", one_line(sign)))).await?;
+    Ok(engine.image_id(image).await? != before)
 }
 
 /// What there is, and what that asks for.
-async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Result<Vec<Step>, Failure> {
-    let sandboxes = Sandboxes::look(engine, fleet).await?;
-    let mut images = BTreeMap::new();
-    for hub in hubs.iter().filter(|hub| sandboxes.silence_of(hub).is_none()) {
-        let key = (hub.engine.clone(), hub.image.clone());
-        if !images.contains_key(&key)
-            && let Some(id) = engine.on(&hub.engine)?.image_id(&hub.image).await?
-        {
-            images.insert(key, id);
-        }
-    }
+async fn plan(
+    args: &Args,
+    engine: &Engine,
+    fleet: &Fleet,
+    hubs: &[&Hub],
+    silent: &[Silent],
+) -> Result<Vec<Step>, Failure> {
+    let mut sandboxes = Sandboxes::look(engine, fleet).await?;
+    silent.iter().cloned().for_each(|silent| sandboxes.hush(silent));
+    let images = images(engine, &mut sandboxes, hubs).await;
     // The state that is made belongs to whoever makes it, and what is there to its owner.
     let owner = |hub: &Hub| {
         Owner::of(&hub.state).unwrap_or_else(|_| Owner {
@@ -185,6 +200,7 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
             known: &known,
             silence: sandboxes.silence_of(hub),
             at_work: Vec::new(),
+            goes_another_way: goes_another_way(hub),
             obstacles: obstacles(fleet, hub),
         })
         .collect();
@@ -192,21 +208,59 @@ async fn plan(args: &Args, engine: &Engine, fleet: &Fleet, hubs: &[&Hub]) -> Res
     if args.force {
         return Ok(steps);
     }
-    for (found, step) in found.iter_mut().zip(&steps) {
-        // What is paused is there, too.
-        let is_there =
-            |sandbox: &Sandbox| matches!(sandbox.state, SandboxState::Running | SandboxState::Paused);
-        let runs = found.sandbox.filter(|sandbox| is_there(sandbox));
-        if let (Action::Remake { .. }, Some(sandbox)) = (&step.action, runs) {
-            found.at_work = at_work(&engine.processes(&sandbox.id).await?);
-        }
-        if let Action::Clear { .. } = &step.action {
-            for sandbox in found.spare.iter().filter(|sandbox| is_there(sandbox)) {
-                found.at_work.extend(at_work(&engine.processes(&sandbox.id).await?));
-            }
+    let work = join_all(found.iter().zip(&steps).map(|(found, step)| who_works(engine, found, step))).await;
+    for (found, work) in found.iter_mut().zip(work) {
+        match work {
+            Ok(work) => found.at_work = work,
+            Err(silent) => found.silence = Some(silence(found.hub, &silent)),
         }
     }
     Ok(reconcile(&found, &images))
+}
+
+/// The images that these hubs' engines have. An engine that does not answer is silent from here on.
+async fn images(engine: &Engine, sandboxes: &mut Sandboxes, hubs: &[&Hub]) -> Images {
+    let mut wanted: BTreeMap<&EngineName, BTreeSet<&str>> = BTreeMap::new();
+    for hub in hubs.iter().filter(|hub| sandboxes.silence_of(hub).is_none()) {
+        wanted.entry(&hub.engine).or_default().insert(&hub.image);
+    }
+    let asked = join_all(wanted.into_iter().map(async |(name, images)| {
+        let ids = async {
+            let (there, mut ids) = (engine.on(name)?, Images::new());
+            for image in images {
+                let id = there.image_id(image).await?;
+                ids.extend(id.map(|id| ((name.clone(), image.to_owned()), id)));
+            }
+            Ok::<_, Error>(ids)
+        };
+        ids.await.map_err(|error| Silent::of(name, &error))
+    }));
+    let mut all = Images::new();
+    for ids in asked.await {
+        match ids {
+            Ok(ids) => all.extend(ids),
+            Err(silent) => sandboxes.hush(silent),
+        }
+    }
+    all
+}
+
+/// What people run in what a step takes away.
+async fn who_works(engine: &Engine, found: &Found<'_>, step: &Step) -> Result<Vec<String>, Silent> {
+    let taken = match &step.action {
+        Action::Remake { .. } => found.sandbox.into_iter().collect(),
+        Action::Clear { .. } => found.spare.clone(),
+        _ => Vec::new(),
+    };
+    let mut work = Vec::new();
+    for sandbox in taken {
+        // What is paused is there, too.
+        if matches!(sandbox.state, SandboxState::Running | SandboxState::Paused) {
+            let seen = engine.processes(&sandbox.id).await;
+            work.extend(at_work(&seen.map_err(|error| Silent::of(&sandbox.engine, &error))?));
+        }
+    }
+    Ok(work)
 }
 
 /// Why no sandbox could be made for a hub.
@@ -238,6 +292,7 @@ fn text_of(event: Event<'_>) -> Option<String> {
                 Action::Remake { .. } => "made again",
                 Action::Start => "started",
                 Action::Unpause => "goes on",
+                Action::Reconnect => "connected again",
                 Action::Clear { .. } => {
                     return Some(format!("{}: what it had on another engine is gone\n", hub.name));
                 }

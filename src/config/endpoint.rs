@@ -16,8 +16,7 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     let account = text.split_once("://").map_or(text, |(_, rest)| rest).rsplit_once('@');
     if account.is_some_and(|(account, _)| account.contains(':')) {
         return Err(
-            "there is a password in it, which has no place in this file; let fleet log in with a key"
-                .to_owned(),
+            "there is a password in it, which has no place there; let fleet log in with a key".to_owned()
         );
     }
     match text.split_once("://") {

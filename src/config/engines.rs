@@ -220,12 +220,20 @@ pub(super) struct Engines {
 
 impl Engines {
     /// Puts the usual one in, unless it is one of the others.
-    pub(super) fn of(usual: Option<&Usual>, tables: &[EngineTable], around: &Surroundings) -> Self {
+    pub(super) fn of(
+        usual: Option<&Usual>,
+        tables: &[EngineTable],
+        around: &Surroundings,
+        problems: &mut Problems,
+    ) -> Self {
         let named = tables.iter().map(EngineTable::declared);
         let endpoint = match usual {
             Some(Usual::Named(name)) => return Self { all: named.collect(), usual: name.clone() },
             Some(Usual::At(endpoint)) => endpoint.clone(),
-            None => usual_endpoint(around),
+            None => docker_host(around).unwrap_or_else(|why| {
+                problems.elsewhere(why);
+                Endpoint::Unix(schema::ENGINE.into())
+            }),
         };
         let usual = DeclaredEngine { name: EngineName::default(), endpoint, tags: Vec::new(), network: None };
         Self { usual: usual.name.clone(), all: std::iter::once(usual).chain(named).collect() }
@@ -238,11 +246,17 @@ impl Engines {
     }
 }
 
-/// The engine where none is given: `$DOCKER_HOST`, as for Docker's own client, where it is one that fleet can use.
-fn usual_endpoint(around: &Surroundings) -> Endpoint {
-    let host = around.docker_host.as_deref();
-    match host.and_then(|host| values::usual_engine(host).ok()) {
-        Some(Usual::At(endpoint)) => endpoint,
-        _ => Endpoint::Unix(schema::ENGINE.into()),
-    }
+/// The engine where none is given: `$DOCKER_HOST`, as for Docker's own client, else this machine's. Where that cannot be used, another engine
+/// is not what is meant.
+fn docker_host(around: &Surroundings) -> Result<Endpoint, String> {
+    let Some(host) = around.docker_host.as_deref().filter(|host| !host.is_empty()) else {
+        return Ok(Endpoint::Unix(schema::ENGINE.into()));
+    };
+    let usable = endpoint(host).and_then(|endpoint| reachable(&endpoint).map(|()| endpoint));
+    usable.map_err(|why| {
+        format!(
+            "$DOCKER_HOST in the environment: {why}. It counts where fleet.toml has no `engine` at the top: have one there (a URL, or the \
+             NAME of an [engines.NAME] with all that it needs), or set the variable right, or unset it"
+        )
+    })
 }

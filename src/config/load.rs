@@ -63,7 +63,7 @@ pub(super) fn surroundings(path: &Path) -> Result<Surroundings, Failure> {
     Ok(Surroundings {
         base: files::parent(&absolute).to_owned(),
         home: std::env::home_dir().filter(|home| home.is_absolute()),
-        docker_host: std::env::var("DOCKER_HOST").ok(),
+        docker_host: std::env::var_os("DOCKER_HOST").map(|host| host.to_string_lossy().into_owned()),
         docker_config: std::env::var_os("DOCKER_CONFIG")
             .filter(|path| !path.is_empty())
             .map(PathBuf::from)
@@ -172,7 +172,7 @@ fn fill_in(path: &Path, file: File, around: &Surroundings, problems: &mut Proble
         project_domain: defaults.project_domain.map(Spanned::into_inner),
         image: image.unwrap_or_else(|| schema::IMAGE.to_owned()),
     };
-    let engines = Engines::of(engine.as_ref().map(toml::Spanned::get_ref), &engines, around);
+    let engines = Engines::of(engine.as_ref().map(toml::Spanned::get_ref), &engines, around, problems);
     let usual_key = usual_key(around.home.as_deref());
     let hubs = hubs
         .into_iter()

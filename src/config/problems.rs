@@ -33,6 +33,8 @@ enum Kind {
     Syntax,
     /// A key that must be there is not.
     Missing,
+    /// What is wrong is not in the file, but in what counts where the file says nothing.
+    Elsewhere,
     /// Anything else.
     Meaning,
 }
@@ -57,6 +59,11 @@ impl<'t> Problems<'t> {
 
     pub(super) fn add(&mut self, at: usize, message: impl Into<String>) {
         self.found.push(Problem { at, message: message.into(), kind: Kind::Meaning });
+    }
+
+    /// Notes what is wrong with something that counts where the file says nothing. The message says where.
+    pub(super) fn elsewhere(&mut self, message: impl Into<String>) {
+        self.found.push(Problem { at: 0, message: message.into(), kind: Kind::Elsewhere });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -89,6 +96,9 @@ impl<'t> Problems<'t> {
     pub(super) fn failure(self, path: &Path) -> Failure {
         let told = self.told();
         let lines = told.found.iter().map(|problem| {
+            if problem.kind == Kind::Elsewhere {
+                return problem.message.clone();
+            }
             let (line, column) = (told.line(problem.at), told.column(problem.at));
             format!("{}:{line}:{column}: {}", path.display(), problem.message)
         });
@@ -100,7 +110,7 @@ impl<'t> Problems<'t> {
     fn told(mut self) -> Self {
         let mut found = std::mem::take(&mut self.found);
         found.retain(|problem| match problem.kind {
-            Kind::Syntax => true,
+            Kind::Syntax | Kind::Elsewhere => true,
             Kind::Missing => self.broken.is_empty(),
             Kind::Meaning => !self.broken.contains(&self.line(problem.at)),
         });

@@ -163,7 +163,7 @@ fn what_is_guarded_is_a_setting() {
 }
 
 #[test]
-fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_one_that_fleet_can_use() {
+fn docker_host_counts_only_where_the_file_names_no_engine() {
     let engine = |text: &str, host: &str| {
         let around = Surroundings { docker_host: Some(host.to_owned()), ..around() };
         let fleet = parse(Path::new(FILE), text, &around).ok().unwrap();
@@ -171,9 +171,29 @@ fn docker_host_counts_only_where_the_file_names_no_engine_and_it_is_one_that_fle
     };
     assert_eq!(engine("", "unix:///run/user/1000/docker.sock"), "/run/user/1000/docker.sock");
     assert_eq!(engine("", "ssh://op@east"), "ssh://op@east");
-    assert_eq!(engine("", "tcp://10.0.0.1:2375"), "/var/run/docker.sock");
+    assert_eq!(engine("", ""), "/var/run/docker.sock");
     assert_eq!(engine("", "tcp://127.0.0.1:2375"), "tcp://127.0.0.1:2375");
     assert_eq!(engine("engine = \"unix:///a\"", "unix:///b"), "/a");
+    assert_eq!(engine("engine = \"unix:///a\"", "nonsense"), "/a");
+}
+
+#[test]
+fn a_docker_host_that_cannot_be_used_is_told_and_no_other_engine_is_taken_for_it() {
+    for (host, why) in [
+        ("http://10.0.0.1:2375", "\"http://10.0.0.1:2375\" is not supported"),
+        ("npipe:////./pipe/docker_engine", "is not supported"),
+        ("tcp://10.0.0.1:2375", "without TLS"),
+        ("east", "\"east\" is not supported"),
+        ("ssh://op:hunter2@east", "there is a password in it"),
+    ] {
+        let around = Surroundings { docker_host: Some(host.to_owned()), ..around() };
+        let text = hub("a", "10.0.0.1");
+        let Err(problems) = parse(Path::new(FILE), &text, &around) else { panic!("{host} is taken") };
+        let told = problems.failure(Path::new(FILE));
+        let [told] = told.problems.as_slice() else { panic!("{:?}", told.problems) };
+        assert!(told.starts_with("$DOCKER_HOST in the environment: ") && told.contains(why), "{told}");
+        assert!(told.contains("unset it") && !told.contains("hunter2"), "{told}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::clusters::{cluster_of, unseen};
 use super::openrc::look_at_openrc;
 use super::sandboxes::Sandboxes;
-use super::tunnels::tunnel_says;
+use super::tunnels::{goes_another_way, tunnel_says};
 use crate::exec::{End, capture};
 use crate::exit::chain;
 use crate::hub::{Fleet, Hub};
@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::observed::{
     Answer, Claim, Credentials, HubLook, Node, Sandbox, SandboxLook, Subject, Tunnel, Unseen,
 };
-use crate::sandbox::{Owner, SandboxSpec};
+use crate::sandbox::{Owner, Part, SandboxSpec};
 use crate::secret::OpenrcEnv;
 use crate::systems::docker::Engine;
 use crate::systems::kube::{Cluster, Error, Kind};
@@ -75,6 +75,7 @@ async fn look_at_hub(
                 (Some(sandbox), Some(owner)) if !sandbox.adopted => {
                     SandboxSpec::new(fleet, hub, owner).drift_of(sandbox)
                 }
+                _ if running.is_some() && goes_another_way(hub) => vec![Part::Tunnel],
                 _ => Vec::new(),
             },
         },

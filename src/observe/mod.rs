@@ -19,6 +19,6 @@ pub use openrc::{OpenrcLook, OpenrcProof, file_id, look_at_openrc, prove_openrc,
 pub use openrc_files::{files_of, log_in, look_at_openrc_file, look_at_openrc_files};
 #[cfg(test)]
 pub(crate) use order::in_order;
-pub use sandboxes::{Sandboxes, route};
-pub use tunnels::{look_at_tunnels, tunnel_log};
+pub use sandboxes::{Sandboxes, route, silence};
+pub use tunnels::{goes_another_way, look_at_tunnels, tunnel_log};
 pub use volumes::{Clouds, look_at_projects, look_at_volumes};

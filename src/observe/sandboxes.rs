@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::exit::chain;
 use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observed::{Sandbox, SandboxState, Subject, Unseen};
 use crate::sandbox::SandboxSpec;
@@ -20,6 +19,17 @@ pub fn route(engine: &Engine, fleet: &Fleet, hub: &Hub, sandbox: &str) -> Route 
         Arc::new(inside) as Arc<dyn Detour>
     });
     Route::new(&hub.api_socket(), detour)
+}
+
+/// What an engine's silence means for a hub.
+pub fn silence(hub: &Hub, silent: &Silent) -> Unseen {
+    let Silent { engine, reason, hint } = silent;
+    let whose = if *engine == hub.engine { "its " } else { "" };
+    Unseen {
+        subject: Subject::Hub(hub.name.clone()),
+        reason: format!("{whose}engine {engine} does not answer: {reason}"),
+        hint: hint.clone(),
+    }
 }
 
 /// A fleet's sandboxes, in one look at all engines.
@@ -70,8 +80,7 @@ impl Sandboxes {
                 Ok(adopted) => found.extend(adopted),
                 Err(error) if fleet.engines.len() == 1 => return Err(error),
                 Err(error) => {
-                    let silence = Silent { engine: name.clone(), reason: chain(&error), hint: error.hint() };
-                    silent.insert(name.clone(), silence);
+                    silent.insert(name.clone(), Silent::of(name, &error));
                 }
             }
         }
@@ -100,12 +109,17 @@ impl Sandboxes {
 
     /// Why nobody can tell what there is of a hub: the engine that it lives on does not answer.
     pub fn silence_of(&self, hub: &Hub) -> Option<Unseen> {
-        let Silent { engine, reason, hint } = self.silent.get(&hub.engine)?;
-        Some(Unseen {
-            subject: Subject::Hub(hub.name.clone()),
-            reason: format!("its engine {engine} does not answer: {reason}"),
-            hint: hint.clone(),
-        })
+        self.silent.get(&hub.engine).map(|silent| silence(hub, silent))
+    }
+
+    /// An engine that has answered once does not any more.
+    pub fn hush(&mut self, silent: Silent) {
+        self.silent.insert(silent.engine.clone(), silent);
+    }
+
+    /// All sandboxes of a hub, wherever they are, and those that were put aside.
+    pub fn all_of(&self, hub: &HubName) -> impl Iterator<Item = &Sandbox> {
+        self.found.iter().filter(move |sandbox| sandbox.hub == *hub)
     }
 
     /// Further sandboxes of a hub, which it had on other engines before.

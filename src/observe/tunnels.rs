@@ -12,13 +12,20 @@ use crate::exit::chain;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::observed::{Sandbox, Tunnel, TunnelLook};
-use crate::sandbox::paths;
+use crate::sandbox::{SandboxSpec, paths};
 use crate::systems::docker::Engine;
 use crate::systems::kube::Kind;
 use crate::systems::ssh::HostKey;
 
 /// Lines of a container's log in which the tunnel's last words are looked for.
 const LOG: usize = 20;
+
+/// Whether the tunnel in a container of the old scripts was started with another way to the master than `fleet.toml` has now, or nobody
+/// knows with which.
+pub fn goes_another_way(hub: &Hub) -> bool {
+    let started = std::fs::read_to_string(hub.adopted_way()).ok();
+    hub.container.is_some() && started.as_deref() != Some(&SandboxSpec::adopted_way(hub))
+}
 
 /// Looks at the tunnels of these hubs side by side.
 pub async fn look_at_tunnels(

@@ -185,11 +185,10 @@ fn forgotten_engines(fleet: &Fleet, sandboxes: &Sandboxes) -> Result<Vec<Unseen>
     let forgotten = known::engines(fleet)?.into_iter().filter(|engine| !declared.contains(engine));
     Ok(forgotten
         .map(|engine| Unseen {
-            subject: Subject::Engine(EngineName::default()),
-            reason: format!(
-                "this fleet was on the engine at {engine}, and fleet.toml does not have it any more: nobody sees what it has of \
-                 clusters that use these projects"
-            ),
+            subject: Subject::FormerEngine(engine),
+            reason: "this fleet was on it, and fleet.toml does not have it any more: nobody sees what it has of clusters that use \
+                     these projects"
+                .to_owned(),
             hint: Some(format!(
                 "put it into [engines] again; if it is gone for good, or has nothing of that kind, take its line out of {}",
                 known::engines_path(fleet).display()

@@ -96,7 +96,12 @@ pub fn diagnose(look: &HubLook, unavailable: Option<&Unseen>, now: Timestamp) ->
             format!("fleet exec --hub {hub} kubectl describe node {}", not_ready[0]),
         ));
     }
-    if !look.sandbox.drift.is_empty() {
+    if look.sandbox.drift == [Part::Tunnel] {
+        findings.push(Finding::warning(
+            "its tunnel goes another way to the master than fleet.toml has now",
+            format!("connect it again: fleet up {hub}"),
+        ));
+    } else if !look.sandbox.drift.is_empty() {
         findings.push(Finding::warning(
             format!("its sandbox is not what fleet.toml asks for now: {}", parts(&look.sandbox.drift)),
             format!("make it again when nobody works in it: fleet up {hub}"),

@@ -10,6 +10,7 @@ pub mod each;
 pub mod fold;
 pub mod guard;
 pub mod mask;
+pub mod mounts;
 pub mod openrc;
 pub mod orphans;
 pub mod reconcile;

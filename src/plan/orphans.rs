@@ -373,7 +373,7 @@ fn in_the_fleet(clusters: &[ClusterVolumes]) -> impl Iterator<Item = &ClusterVol
 fn hubs_named(view: &VolumeView) -> BTreeSet<&str> {
     let silent = view.unseen.iter().filter_map(|unseen| match &unseen.subject {
         Subject::Hub(hub) => Some(hub),
-        Subject::Project(_) | Subject::Engine(_) => None,
+        Subject::Project(_) | Subject::Engine(_) | Subject::FormerEngine(_) => None,
     });
     in_the_fleet(&view.clusters)
         .map(|cluster| &cluster.hub)

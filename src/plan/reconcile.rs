@@ -21,6 +21,8 @@ pub enum Action {
     Start,
     /// Its sandbox has to go on.
     Unpause,
+    /// The tunnel in its container of the old scripts has to go another way to the master.
+    Reconnect,
     /// A sandbox of another image was being put in its place, and that was cut off.
     Finish,
     /// It has a sandbox on another engine too, where it lived before, and that has to go.
@@ -70,6 +72,7 @@ impl Action {
             Self::Make => "make",
             Self::Start => "start",
             Self::Unpause => "unpause",
+            Self::Reconnect => "reconnect",
             Self::Finish => "finish",
             Self::Clear { .. } => "clear away",
             Self::Remake { .. } => "make again",
@@ -83,6 +86,7 @@ impl Action {
             Self::Remake { why } => Some(why.to_string()),
             Self::Blocked { reason } => Some(reason.clone()),
             Self::Finish => Some("an upgrade was cut off".to_owned()),
+            Self::Reconnect => Some("another way to the master".to_owned()),
             Self::Clear { engines } => {
                 let engines: Vec<&str> = engines.iter().map(EngineName::as_str).collect();
                 Some(format!("it has a sandbox on engine {} too", engines.join(", ")))
@@ -148,6 +152,8 @@ pub struct Found<'a> {
     pub known: &'a BTreeSet<String>,
     /// Why nobody can tell what there is: its engine does not answer.
     pub silence: Option<Unseen>,
+    /// Whether the tunnel in its container of the old scripts goes another way to the master than `fleet.toml` has now.
+    pub goes_another_way: bool,
     /// Why no sandbox could be made: what of the operator's would have to be mounted, and cannot be.
     pub obstacles: Vec<String>,
     /// What people run in its sandbox, and would be cut off from.
@@ -172,13 +178,13 @@ pub fn reconcile(found: &[Found<'_>], images: &Images) -> Vec<Step> {
 }
 
 fn action(found: &Found<'_>, images: &Images) -> Action {
-    let Found { hub, spec, sandbox, aside, spare, known, silence, obstacles, at_work } = found;
+    let Found { hub, spec, sandbox, aside, spare, known, silence, goes_another_way, obstacles, at_work } =
+        found;
     if let Some(silence) = silence {
         return Action::Blocked { reason: silence.reason.clone() };
     }
-    let mut elsewhere =
-        sandbox.iter().chain(aside).chain(spare).filter(|sandbox| sandbox.engine != hub.engine);
-    if let Some(stranger) = elsewhere.find(|sandbox| !sandbox.adopted && !known.contains(&sandbox.id)) {
+    let mut all = sandbox.iter().chain(aside).chain(spare);
+    if let Some(stranger) = all.find(|sandbox| is_stranger(hub, sandbox, known)) {
         return Action::Blocked { reason: not_known(stranger) };
     }
     if aside.is_some() {
@@ -233,6 +239,7 @@ fn action(found: &Found<'_>, images: &Images) -> Action {
     };
     if sandbox.adopted {
         return match sandbox.state {
+            SandboxState::Running if *goes_another_way => Action::Reconnect,
             SandboxState::Running | SandboxState::Restarting => Action::None,
             SandboxState::Paused => Action::Unpause,
             SandboxState::Created | SandboxState::Exited => Action::Start,
@@ -278,6 +285,12 @@ fn is_a_move(drift: &[Part]) -> bool {
         Part::Network => moves,
         _ => false,
     })
+}
+
+/// Whether one of a hub's sandboxes is on an engine that it does not live on, and none that this fleet knows: another one of the name may
+/// have made it, and nothing is done with it.
+pub fn is_stranger(hub: &Hub, sandbox: &Sandbox, known: &BTreeSet<String>) -> bool {
+    sandbox.engine != hub.engine && !sandbox.adopted && !known.contains(&sandbox.id)
 }
 
 /// Says that a container has the labels of this fleet's, and that this fleet does not know it.
@@ -340,6 +353,7 @@ mod tests {
             spare: Vec::new(),
             known: KNOWN.get_or_init(|| ["id", "left"].map(str::to_owned).into()),
             silence: None,
+            goes_another_way: false,
             obstacles: Vec::new(),
             at_work: Vec::new(),
         }
@@ -401,6 +415,8 @@ mod tests {
         assert_eq!(said(&Action::Make), ("make", None));
         assert_eq!(said(&Action::Start), ("start", None));
         assert_eq!(said(&Action::Unpause), ("unpause", None));
+        let another_way = Some("another way to the master".to_owned());
+        assert_eq!(said(&Action::Reconnect), ("reconnect", another_way));
         let drift = remake(Why::Drift(vec![Part::Image, Part::Limits]));
         assert_eq!(said(&drift), ("make again", Some("image, limits".to_owned())));
         assert_eq!(said(&remake(Why::NewImage)), ("make again", Some("a new image".to_owned())));
@@ -526,6 +542,9 @@ mod tests {
         assert_eq!(of(SandboxState::Exited), Action::Start);
         assert_eq!(of(SandboxState::Created), Action::Start);
         assert_eq!(of(SandboxState::Paused), Action::Unpause);
+        let running = Sandbox { adopted: true, fingerprint: String::new(), ..sandbox(&hub, &spec) };
+        let another = Found { goes_another_way: true, ..found(&hub, &spec, Some(&running)) };
+        assert_eq!(reconcile(&[another], &images()).remove(0).action, Action::Reconnect);
         let gone = reconcile(&[found(&hub, &spec, None)], &images()).remove(0).action;
         assert!(
             matches!(gone, Action::Blocked { reason } if reason.contains("no container mvu with its state"))

@@ -1,6 +1,7 @@
 //! The running proxy.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -22,21 +23,22 @@ use super::control::{self, Status, Word};
 use super::kept::Settings;
 use super::request::{Refusal, judge};
 use crate::config;
-use crate::exit::chain;
 use crate::hub::{Fleet, Hub, HubName};
 use crate::interrupt::Interrupt;
 use crate::observe::Sandboxes;
-use crate::systems::docker::{self, Engine};
+use crate::report::duration;
+use crate::systems::docker::Engine;
 use crate::systems::socket;
 use crate::systems::wire::Wire;
 
 #[cfg(test)]
 mod tests;
 
-/// From the first byte of a connection until it is joined to a hub's tunnel, or refused.
+/// From the beginning of a connection until all of its request is there. How long it may take then to be joined to a hub's tunnel depends
+/// on where that is.
 const GREETING: Duration = Duration::from_secs(10);
 
-/// Until the tunnel's socket takes a connection. It is on this machine.
+/// Until the tunnel's socket takes a connection, where it is on this machine.
 const TUNNEL: Duration = Duration::from_secs(5);
 
 /// The largest request: kubectl's has less than 1 KiB.
@@ -144,8 +146,7 @@ impl Proxy {
             let proxy = Arc::clone(&self);
             tokio::spawn(async move {
                 let _turn = turn;
-                // One that says nothing, or not all, is closed without a word.
-                let _ = timeout(GREETING, proxy.greet(stream)).await;
+                proxy.greet(stream).await;
             });
         }
     }
@@ -158,6 +159,9 @@ impl Proxy {
             async move { Ok::<_, Infallible>(proxy.answer(request).await) }
         });
         let connection = http1::Builder::new()
+            // One that says nothing, or not all, is closed without a word.
+            .timer(TokioTimer::new())
+            .header_read_timeout(GREETING)
             .max_header_size(MOST_HEADER)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
@@ -191,25 +195,31 @@ impl Proxy {
             )
         })?;
         let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let limit = if fleet.may_be_elsewhere(&hub) { TUNNEL + fleet.timeouts.engine } else { TUNNEL };
-        match timeout(limit, open(&fleet, &hub)).await {
-            Ok(Ok(tunnel)) => Ok((tunnel, passage)),
-            Ok(Err(error)) if is_missing(&error) => Err(Refusal::new(
+        let unopened = |status, why: &dyn Display| {
+            let by = if fleet.may_be_elsewhere(&hub) {
+                format!(" by way of its sandbox on engine {}", hub.engine)
+            } else {
+                String::new()
+            };
+            Refusal::new(
+                status,
+                format!(
+                    "the tunnel of hub {name} cannot be opened{by} ({why}): fleet status {name} shows more"
+                ),
+            )
+        };
+        match open(&fleet, &hub).await {
+            Ok(tunnel) => Ok((tunnel, passage)),
+            Err(error) if is_missing(&error) => Err(Refusal::new(
                 StatusCode::BAD_GATEWAY,
                 format!(
                     "hub {name} has no tunnel now: fleet status {name} shows why, fleet up {name} starts its sandbox"
                 ),
             )),
-            Ok(Err(error)) => Err(Refusal::new(
-                StatusCode::BAD_GATEWAY,
-                format!(
-                    "the tunnel of hub {name} cannot be opened ({error}): fleet status {name} shows more"
-                ),
-            )),
-            Err(_) => Err(Refusal::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("the tunnel of hub {name} takes no connection: fleet status {name} shows more"),
-            )),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(unopened(StatusCode::GATEWAY_TIMEOUT, &error))
+            }
+            Err(error) => Err(unopened(StatusCode::BAD_GATEWAY, &error)),
         }
     }
 
@@ -319,7 +329,7 @@ async fn join(request: Request<Incoming>, mut tunnel: Wire, _passage: Passage) {
 
 /// Opens a hub's tunnel. Where its socket cannot be reached because the engine is on another machine, its sandbox is asked for.
 async fn open(fleet: &Fleet, hub: &Hub) -> io::Result<Wire> {
-    match socket::connect(&hub.api_socket()).await {
+    match within(TUNNEL, socket::connect(&hub.api_socket())).await {
         Ok(stream) => return Ok(Wire::new(stream)),
         Err(error) if !fleet.may_be_elsewhere(hub) => return Err(error),
         Err(_) => {}
@@ -327,17 +337,24 @@ async fn open(fleet: &Fleet, hub: &Hub) -> io::Result<Wire> {
     let (fleet, hub) = (fleet.clone(), hub.clone());
     let runtime = tokio::runtime::Handle::current();
     let ask = move || {
-        runtime.block_on(async move {
-            let failed = |error: docker::Error| io::Error::other(chain(&error));
-            let its: Vec<_> =
-                fleet.engines.iter().filter(|engine| engine.name == hub.engine).cloned().collect();
-            let engine = Engine::connect(&its, fleet.timeouts.engine).await.map_err(failed)?;
-            let sandboxes = Sandboxes::look(&engine, &fleet).await.map_err(failed)?;
+        let its: Vec<_> = fleet.engines.iter().filter(|engine| engine.name == hub.engine).cloned().collect();
+        let asking = async {
+            let engine = Engine::connect(&its, fleet.timeouts.engine).await.map_err(|error| error.as_io())?;
+            let sandboxes = Sandboxes::look(&engine, &fleet).await.map_err(|error| error.as_io())?;
             sandboxes.route(&fleet, &hub).open().await
-        })
+        };
+        // Each of these has that limit, and all together have no more.
+        runtime.block_on(within(fleet.timeouts.engine, asking))
     };
     // On a thread of its own: what asks engines is not made for being handed from one to another.
     tokio::task::spawn_blocking(ask).await.map_err(io::Error::other)?
+}
+
+/// What something comes to, unless it takes longer.
+async fn within<T>(limit: Duration, something: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let too_late =
+        || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {}", duration(limit)));
+    timeout(limit, something).await.unwrap_or_else(|_| Err(too_late()))
 }
 
 /// Whether a socket is not there, or was left behind by somebody who listened at it.

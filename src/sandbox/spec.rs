@@ -45,6 +45,8 @@ pub mod labels {
     pub const FLEET: &str = "fleet.name";
     /// The hub's name.
     pub const HUB: &str = "fleet.hub";
+    /// The hub that a probe was made for, which is no sandbox.
+    pub const PROBE: &str = "fleet.probe";
     /// The version of this scheme of labels and mounts.
     pub const SCHEMA: &str = "fleet.schema";
     /// The fingerprint of the specification that it was made from.
@@ -209,6 +211,11 @@ impl SandboxSpec {
         env.map(|(name, value)| format!("{name}={value}")).collect()
     }
 
+    /// The same as it is written down, so that a change is seen.
+    pub fn adopted_way(hub: &Hub) -> String {
+        Self::adopted_tunnel_env(hub).join("\n") + "\n"
+    }
+
     /// What a tunnel goes by: the master's address, and how it is reached.
     pub fn tunnel_env(hub: &Hub) -> Vec<(&'static str, String)> {
         let key = format!("{}/.ssh/{}", paths::HOME, file_name(&hub.ssh.key));
@@ -321,6 +328,8 @@ pub enum Part {
     Network,
     /// What fleet brings along: another version of fleet has others.
     Programs,
+    /// The way that the tunnel in a container of the old scripts goes.
+    Tunnel,
 }
 
 impl Part {
@@ -349,6 +358,7 @@ impl std::fmt::Display for Part {
             Self::Limits => "limits",
             Self::Network => "network",
             Self::Programs => "programs",
+            Self::Tunnel => "tunnel",
         })
     }
 }

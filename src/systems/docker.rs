@@ -8,6 +8,7 @@ mod engine;
 mod images;
 mod inside;
 mod old;
+mod probe;
 mod processes;
 mod ssh;
 mod tls;
@@ -25,6 +26,7 @@ use crate::hub::{Endpoint, EngineName};
 pub use connection::Connection;
 pub use engine::{Engine, Of, Silent};
 pub use inside::Inside;
+pub use probe::Probe;
 
 /// What could not be done with an engine. `source` says why.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,15 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    /// The same for those who know errors of connections.
+    pub fn as_io(&self) -> std::io::Error {
+        let kind = match self {
+            Error::TimedOut { .. } => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, crate::exit::chain(self))
     }
 
     /// Whether the engine itself said no: then nothing was begun.

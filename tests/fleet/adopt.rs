@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::common::jump::{Jump, USER, arg, ip_of, is_connected};
 use crate::common::world::{Undo, docker, try_sh};
 use crate::common::{Fleet, breaking, standing, world};
 
@@ -184,6 +185,63 @@ fn a_container_of_the_old_scripts_becomes_its_hubs_sandbox_as_it_is() {
     assert!(old.is_running());
     assert!(!old.runs("/opt/fleet/tunnel"));
     assert_eq!(old.content().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_tunnel_of_an_old_container_goes_by_way_of_a_jump_host_as_long_as_the_file_says_so() {
+    let _breaking = breaking();
+    let (old, _gone) = Old::new("pyaos", "beta");
+    let (fleet, hub, master) = (&old.fleet, old.hub, &world().hub("pyaos").container);
+    let (jump, _jump_gone) = Jump::new(fleet, "id_jump");
+    // No other key than the hub's own is in that container.
+    let public = std::fs::read_to_string(world().key().with_extension("pub")).expect("the world has a key");
+    jump.run(&format!("echo '{}' >>/home/{USER}/.ssh/authorized_keys", public.trim()));
+    let toml = fleet.toml();
+    let by_jump = |more: &[&str]| {
+        let address = jump.address();
+        fleet.run(&[&["adopt", "--ssh-jump", &address], more, &[&old.container]].concat())
+    };
+    let nobody = "SHA256:0000000000000000000000000000000000000000000";
+    by_jump(&["--jump-host-key", nobody]).exits(1).says("the jump host shows the host key").says(nobody);
+    by_jump(&["--ssh-jump-key", arg(&fleet.path("id_jump"))])
+        .exits(1)
+        .says("has no key for the jump host mounted");
+    fleet
+        .run(&["adopt", "--jump-host-key", nobody, &old.container])
+        .exits(1)
+        .says("--jump-host-key is for a jump host");
+    assert_eq!(fleet.toml(), toml);
+
+    by_jump(&["--jump-host-key", &jump.fingerprint()]).exits(0).says("hub pyaos is in the fleet");
+    let line = format!("ssh_jump = \"{}\"\n", jump.address());
+    assert!(old.toml_has(&line));
+    let own = ip_of(&old.container);
+    assert!(is_connected(master, &jump.ip) && !is_connected(master, &own));
+    docker(&["exec", "-d", &old.container, "sleep", "615"]);
+    fleet.run(&["up"]).exits(0).says("there is nothing to do");
+
+    fleet.write("fleet.toml", &fleet.toml().replace(&line, ""));
+    fleet
+        .run(&["status", hub])
+        .exits(0)
+        .says("its tunnel goes another way to the master")
+        .says("fleet up pyaos");
+    fleet.run(&["up", "--dry-run"]).exits(0).prints("reconnect").prints("another way to the master");
+    let up = fleet.run(&["up"]).exits(0);
+    up.says("pyaos: connected again (another way to the master), and its API answers");
+    assert!(is_connected(master, &own) && !is_connected(master, &jump.ip));
+    fleet.run(&["up"]).exits(0).says("there is nothing to do");
+
+    // One that leads nowhere is not gone.
+    let table = format!("[[hub]]\nssh_jump = \"nobody@{}:2222\"", jump.ip);
+    fleet.write("fleet.toml", &fleet.toml().replace("[[hub]]", &table));
+    fleet
+        .run(&["up"])
+        .exits(1)
+        .says("on the jump host: logging in as nobody")
+        .says("its tunnel stays as it is");
+    assert!(is_connected(master, &own));
+    assert!(old.runs("sleep 615"));
 }
 
 #[test]

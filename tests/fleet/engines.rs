@@ -141,6 +141,47 @@ fn an_engine_that_hangs_costs_its_own_time_limit_once() {
 }
 
 #[test]
+fn an_engine_that_answers_one_question_and_hangs_in_the_next_costs_its_own_hubs_alone() {
+    let _using = using();
+    let two = one_on_each();
+    let fleet = &two.fleet;
+    fleet.run(&["down", "--all"]).exits(0);
+    two.hangs_at("/images/");
+    fleet
+        .run(&["up"])
+        .exits(1)
+        .says("ou23s: started, and its API answers")
+        .says("hub mvu23s: its engine second does not answer: cannot look at image fleet/sandbox:latest on engine second");
+    fleet
+        .run(&["doctor"])
+        .exits(1)
+        .prints("engine default: fine")
+        .prints("\nou23s: ")
+        .prints("engine second: error: it does not answer: cannot look at image");
+    two.shut();
+    two.open();
+    fleet.run(&["up"]).exits(0);
+
+    // What would have to be made again is not, where nobody can see who works in it.
+    fleet.write("fleet.toml", &fleet.toml().replace("[sandbox]\n", "[sandbox]\npids = 300\n"));
+    two.hangs_at("/top");
+    let there = second().docker(&["ps", "-aq"]);
+    fleet
+        .run(&["up"])
+        .exits(1)
+        .says("ou23s: made again (limits), and its API answers")
+        .says("hub mvu23s: its engine second does not answer: cannot see what runs in container");
+    assert_eq!(second().docker(&["ps", "-aq"]), there);
+    // It is told where nothing but this is asked.
+    two.hangs_at("json?all=true&size=false HTTP");
+    fleet
+        .run(&["doctor"])
+        .exits(1)
+        .prints("engine second: error: it does not answer: cannot list containers");
+    fleet.run(&["status"]).says("engine second does not answer: cannot list containers");
+}
+
+#[test]
 fn an_engine_without_hubs_that_cannot_be_asked_blocks_every_deletion_and_so_do_old_containers_on_it() {
     let _breaking = breaking();
     let two = TwoEngines::new("");
@@ -185,7 +226,14 @@ fn an_engine_that_was_taken_out_of_the_file_blocks_every_deletion() {
     let to = from + toml[from..].find("[[").expect("tables follow");
     fleet.write("fleet.toml", &format!("{}{}", &toml[..from], &toml[to..]));
     let run = fleet.run(&["orphans", "--delete", "--confirm"]).exits(3);
-    run.prints("fleet.toml does not have it any more").says("nothing is deleted");
+    let door = fleet.path("door.sock");
+    let run = run
+        .prints(&format!("the former engine at {}", door.display()))
+        .prints("fleet.toml does not have it any more")
+        .says("nothing is deleted");
+    assert!(!run.stdout.contains("engine default"), "{}", run.stdout);
+    let json = fleet.run(&["orphans", "--format", "json"]).exits(3).json();
+    assert_eq!(json["unseen"][0]["subject"]["former_engine"], door.display().to_string());
     assert_eq!(all_ids(), before);
 }
 
@@ -236,6 +284,46 @@ fn a_sandbox_that_was_left_on_an_engine_which_did_not_answer_is_cleared_away_whe
 }
 
 #[test]
+fn down_stops_what_is_left_elsewhere_too_and_tells_which_engine_it_cannot_see() {
+    let _using = using();
+    let two = one_on_each();
+    let fleet = &two.fleet;
+    fleet.write("fleet.toml", &fleet.toml().replace("engine = \"second\"", "engine = \"default\""));
+    two.shut();
+    fleet
+        .run(&["down", HERE, THERE])
+        .exits(1)
+        .says("ou23s: stopped")
+        .says("error: engine second does not answer")
+        .says("(ou23s, mvu23s)");
+    two.open();
+    let runs = || second().docker(&["ps", "-q", "--filter", &format!("name=^{}-", fleet.name)]);
+    assert_ne!(runs(), "");
+    // Both engines have one now, and another fleet of the name has one there, too.
+    two.shut();
+    fleet.run(&["up", THERE]).exits(0);
+    two.open();
+    let theirs = format!("{}-theirs", fleet.name);
+    let (name, hub) = (format!("fleet.name={}", fleet.name), format!("fleet.hub={HERE}"));
+    let labels = ["--label", name.as_str(), "--label", &hub];
+    let run = [
+        &["run", "-d", "--name", &theirs],
+        &labels[..],
+        &["--entrypoint", "sleep", "fleet/sandbox:latest", "600"],
+    ];
+    second().docker(&run.concat());
+    fleet
+        .run(&["down", HERE, THERE])
+        .exits(1)
+        .says("mvu23s: stopped")
+        .says("mvu23s: what it has on engine second is stopped")
+        .says("error: hub ou23s: engine second has a sandbox of its name");
+    let runs =
+        second().docker(&["ps", "--format", "{{.Names}}", "--filter", &format!("name=^{}-", fleet.name)]);
+    assert_eq!(runs, theirs);
+}
+
+#[test]
 fn what_is_wrong_with_engines_is_told_before_anything_is_done() {
     let fleet = Fleet::empty();
     fleet
@@ -243,6 +331,11 @@ fn what_is_wrong_with_engines_is_told_before_anything_is_done() {
     fleet.run(&["status"]).exits(2).says("without TLS").says("fleet.toml:");
     let hub = world().hub(HERE);
     fleet.write("fleet.toml", &fleet.header());
+    let status = fleet.command(&["status"]).env("DOCKER_HOST", "http://10.0.0.1:2375").output();
+    Run::of(&status.expect("fleet starts"))
+        .exits(2)
+        .says("$DOCKER_HOST in the environment: \"http://10.0.0.1:2375\" is not supported")
+        .says("unset it");
     let before = fleet.everything();
     fleet.add_as(HERE, hub, &["--engine", "nowhere"]).exits(2).says("no engine \"nowhere\" in [engines]");
     assert_eq!(fleet.everything(), before);

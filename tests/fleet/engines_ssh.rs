@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::common::engines::{Machine, TwoEngines, context, over_ssh, second};
-use crate::common::world::sh;
+use crate::common::world::{eventually, sh};
 use crate::common::{Run, using, world};
 
 const HUB: &str = "ou23s";
@@ -119,6 +120,48 @@ fn where_the_engines_machine_lacks_the_files_nothing_is_made() {
     std::fs::remove_dir(&hidden).expect("empty");
     assert_eq!(two.fleet.everything(), before);
     assert_eq!(second().containers(&two.fleet).len(), 0);
+}
+
+#[test]
+fn a_probe_that_a_killed_fleet_has_left_goes_with_the_next_run_and_no_other_ones() {
+    let _using = using();
+    let two = TwoEngines::new("");
+    let far = |what| {
+        let port = TwoEngines::over_tcp_hangs_at(what);
+        two.settings(&format!("[engines.far]\nurl = \"tcp://127.0.0.1:{port}\"\nnetwork = \"bridge\"\n"));
+    };
+    let hub = world().hub(HUB);
+    let openrc = two.fleet.openrc(&hub.project);
+    let openrc = openrc.to_str().expect("UTF-8");
+    let new = ["new", "--name", HUB, "--ip", &hub.ip, "--openrc", openrc, "--engine", "far"];
+    let name = format!("{}-{HUB}.probe-", two.fleet.name);
+    let left = || second().containers(&two.fleet).into_iter().find(|container| container.starts_with(&name));
+    far("DELETE ");
+    let mut killed = two.fleet.command(&new).stderr(Stdio::null()).spawn().expect("fleet starts");
+    eventually("a probe is there", Duration::from_secs(10), || left().is_some());
+    killed.kill().expect("it runs");
+    killed.wait().expect("it was killed");
+    // Another fleet of the name has left one, too.
+    let theirs = format!("{name}0");
+    let (fleet, of) = (format!("fleet.name={}", two.fleet.name), format!("fleet.probe={HUB}"));
+    second().docker(&[
+        "create",
+        "--name",
+        &theirs,
+        "--label",
+        &fleet,
+        "--label",
+        &of,
+        "fleet/sandbox:latest",
+    ]);
+
+    // Nobody takes them for a hub's, or for the old scripts'.
+    far("nothing");
+    two.fleet.run(&["doctor"]).exits(0);
+    two.fleet.run(&["adopt", "--dry-run"]).exits(0).says("no container of the old scripts");
+    two.fleet.run(&new).exits(0);
+    assert_eq!(second().containers(&two.fleet).len(), 2);
+    assert_eq!(left(), Some(theirs));
 }
 
 #[test]

@@ -107,6 +107,15 @@ fn nodes_that_are_not_ready_are_named() {
 }
 
 #[test]
+fn a_tunnel_that_goes_another_way_is_connected_again_and_nothing_is_made_again() {
+    let mut look = good();
+    look.sandbox.drift = vec![Part::Tunnel];
+    let findings = diagnose(&look, None, now());
+    let told = "its tunnel goes another way to the master than fleet.toml has now";
+    assert_eq!(findings, [Finding::warning(told, "connect it again: fleet up ou23s")]);
+}
+
+#[test]
 fn a_sandbox_that_has_drifted_or_lacks_a_program_works() {
     let mut look = HubLook { lacks: vec!["helm".to_owned(), "jq".to_owned()], ..good() };
     look.sandbox.drift = vec![Part::Image, Part::Mounts];

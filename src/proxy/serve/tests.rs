@@ -254,6 +254,95 @@ async fn the_room_of_those_who_said_nothing_is_free_again() {
     assert!(running.ask(&request("ou23s", SECRET)).await.1.starts_with("HTTP/1.1 200 "));
 }
 
+/// A Docker engine with a sandbox for ou23s, which answers until it is asked for that, and then says nothing any more.
+async fn engine_that_hangs_at(what: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = answer_until(what, stream).await;
+            });
+        }
+    });
+    port
+}
+
+async fn answer_until(what: &str, mut stream: TcpStream) -> io::Result<()> {
+    loop {
+        let asked = head(&mut stream).await;
+        if asked.lines().next().is_none_or(|line| line.contains(what)) {
+            return std::future::pending().await;
+        }
+        let length =
+            asked.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        stream.read_exact(&mut vec![0; length.unwrap_or(0)]).await?;
+        let sandbox = r#"[{"Id":"x","State":"running","Labels":{"fleet.name":"fleet","fleet.hub":"ou23s"}}]"#;
+        let body = match asked.lines().next().unwrap() {
+            line if line.contains("/version") => r#"{"ApiVersion":"1.44"}"#,
+            line if line.contains("/containers/json") => sandbox,
+            line if line.contains("/containers/x/exec") => r#"{"Id":"e"}"#,
+            _ => break,
+        };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await?;
+    }
+    // The command that leads to the tunnel, in capitals as the other tunnels here.
+    stream.write_all(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await?;
+    if what == "joining" {
+        return std::future::pending().await;
+    }
+    stream.write_all(b"\x02\0\0\0\0\0\0\x07joined\n").await?;
+    let mut bytes = [0; 255];
+    while let count @ 1.. = stream.read(&mut bytes).await? {
+        bytes[..count].make_ascii_uppercase();
+        stream.write_all(&[1, 0, 0, 0, 0, 0, 0, u8::try_from(count).unwrap()]).await?;
+        stream.write_all(&bytes[..count]).await?;
+    }
+    Ok(())
+}
+
+/// Lets ou23s live on an engine whose time limit is 1 s.
+fn move_to(running: &Running, port: u16) {
+    let text = format!(
+        "[timeouts]\nengine = \"1s\"\n[engines.far]\nurl = \"tcp://127.0.0.1:{port}\"\n[[hub]]\nname = \"ou23s\"\nip = \"192.0.2.1\"\n\
+         openrc = \"openrc\"\nssh_key = \"key\"\nengine = \"far\"\n"
+    );
+    crate::files::replace(&running.dir.path().join("fleet.toml"), text.as_bytes(), 0o600).unwrap();
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_told_with_its_hub_within_its_time_limit_wherever_it_hangs() {
+    let hangs = ["/version", "/containers/json", "/containers/x/exec", "/exec/e/start", "joining"];
+    futures_util::future::join_all(hangs.map(async |what| {
+        let running = Running::start(None).await;
+        move_to(&running, engine_that_hangs_at(what).await);
+        let begun = tokio::time::Instant::now();
+        let (_stream, answer) = running.ask(&request("ou23s", SECRET)).await;
+        assert!(
+            answer.starts_with(
+                "HTTP/1.1 504 the tunnel of hub ou23s cannot be opened by way of its sandbox on engine far ("
+            ),
+            "{what}: {answer}"
+        );
+        assert!(answer.contains("no answer within 1s"), "{what}: {answer}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
+        counts(&running, 0).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn what_goes_through_a_sandbox_on_another_engine_has_no_time_limit() {
+    let running = Running::start(None).await;
+    move_to(&running, engine_that_hangs_at("nothing").await);
+    let (mut stream, answer) = running.ask(&request("ou23s", SECRET)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    echo(&mut stream, b"hello").await;
+    sleep(Duration::from_secs(3)).await;
+    echo(&mut stream, b"still there").await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -1,7 +1,7 @@
 //! Makes sandboxes: containers of a specification, with fleet's own programs brought into them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use bollard::models::{
@@ -56,34 +56,8 @@ impl Connection {
         }
     }
 
-    /// Whether the engine's machine has files at these paths, found without making anything that stays: a container that is never
-    /// started would mount them.
-    pub async fn has_files(&self, image: &str, probe: &str, paths: &[PathBuf]) -> Result<(), Error> {
-        let mounts =
-            paths.iter().enumerate().map(|(number, path)| bind(path, format!("/fleet/{number}"), true));
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(vec!["true".to_owned()]),
-            host_config: Some(HostConfig { mounts: Some(mounts.collect()), ..Default::default() }),
-            ..Default::default()
-        };
-        let options = CreateContainerOptions { name: Some(probe.to_owned()), ..Default::default() };
-        let what = || "look for the hub's files".to_owned();
-        let made = self.ask(what, self.docker.create_container(Some(options), body)).await;
-        match made {
-            Ok(made) => self.remove(&made.id).await,
-            Err(error) if error.is_not_found() => Err(Error::NoImage { image: image.to_owned() }),
-            Err(error) => {
-                if let Error::TimedOut { .. } = error {
-                    let _ = self.remove(probe).await;
-                }
-                Err(self.not_there(error))
-            }
-        }
-    }
-
     /// What an engine says of a mount whose source is not there, where it may be on another machine.
-    fn not_there(&self, error: Error) -> Error {
+    pub(super) fn not_there(&self, error: Error) -> Error {
         let at = self.endpoint();
         match error.refusal().and_then(|message| message.split_once(NO_SOURCE)) {
             Some((_, path)) if at.may_be_elsewhere() => Error::NotThere {
@@ -150,7 +124,7 @@ impl Connection {
     }
 }
 
-fn bind(source: &Path, target: String, read_only: bool) -> BindMount {
+pub(super) fn bind(source: &Path, target: String, read_only: bool) -> BindMount {
     BindMount {
         // `Mounts` and not the old `Binds`: a source that is missing is an error, and not an empty directory.
         typ: Some(MountType::BIND),

@@ -26,7 +26,8 @@ pub struct Silent {
 }
 
 impl Silent {
-    fn of(engine: &EngineName, error: &Error) -> Self {
+    /// It did not answer, or not as it should.
+    pub fn of(engine: &EngineName, error: &Error) -> Self {
         match error {
             Error::Silent { reason, hint, .. } => {
                 Self { engine: engine.clone(), reason: reason.clone(), hint: hint.clone() }

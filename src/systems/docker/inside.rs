@@ -9,8 +9,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Chunk, Engine, Error, ExecSpec};
-use crate::exit::chain;
+use super::{Chunk, Engine, Error, ExecSpec, Running};
 use crate::systems::wire::{Detour, Opening, Wire};
 use crate::text::excerpt;
 
@@ -54,28 +53,33 @@ impl Detour for Inside {
         let spec = ExecSpec { argv, stdin: true, ..Default::default() };
         let (engine, sandbox) = (engine.clone(), sandbox.clone());
         Box::pin(async move {
-            let mut running = engine.exec(&sandbox, &spec).await.map_err(|error| failed(&error))?;
-            let mut said = Vec::new();
-            while let Some(chunk) = running.output.next().await {
-                match chunk.map_err(|error| failed(&error))? {
-                    Chunk::Stderr(_) if said.len() > SAID => break,
-                    Chunk::Stderr(bytes) => said.extend_from_slice(&bytes),
-                    Chunk::Stdout(_) => break,
-                }
-                // A shell may have said something before it.
-                if said.ends_with(JOINED) {
-                    let (output, input) = (running.output, running.input);
-                    return Ok(Wire::new(Pipe { output, input, rest: Bytes::new() }));
-                }
-            }
-            let said = String::from_utf8_lossy(&said);
-            Err(io::Error::new(io::ErrorKind::ConnectionRefused, excerpt(said.trim())))
+            let (_, limit) = engine.address(&sandbox).map_err(|error| error.as_io())?;
+            let running = engine.exec(&sandbox, &spec).await.map_err(|error| error.as_io())?;
+            tokio::time::timeout(limit, joined(running)).await.unwrap_or_else(|_| {
+                let what = "open a way through the sandbox".to_owned();
+                Err(Error::TimedOut { what, limit }.as_io())
+            })
         })
     }
 }
 
-fn failed(error: &Error) -> io::Error {
-    io::Error::other(chain(error))
+/// Waits until the command has said that it leads to the tunnel. What then goes through it has no time limit.
+async fn joined(mut running: Running) -> io::Result<Wire> {
+    let mut said = Vec::new();
+    while let Some(chunk) = running.output.next().await {
+        match chunk.map_err(|error| error.as_io())? {
+            Chunk::Stderr(_) if said.len() > SAID => break,
+            Chunk::Stderr(bytes) => said.extend_from_slice(&bytes),
+            Chunk::Stdout(_) => break,
+        }
+        // A shell may have said something before it.
+        if said.ends_with(JOINED) {
+            let (output, input) = (running.output, running.input);
+            return Ok(Wire::new(Pipe { output, input, rest: Bytes::new() }));
+        }
+    }
+    let said = String::from_utf8_lossy(&said);
+    Err(io::Error::new(io::ErrorKind::ConnectionRefused, excerpt(said.trim())))
 }
 
 /// The input and output of a command as one.
@@ -98,7 +102,7 @@ impl AsyncRead for Pipe {
                 Some(Ok(Chunk::Stdout(bytes))) => self.rest = bytes,
                 // What the shell says when it is over.
                 Some(Ok(Chunk::Stderr(_))) => {}
-                Some(Err(error)) => return Poll::Ready(Err(failed(&error))),
+                Some(Err(error)) => return Poll::Ready(Err(error.as_io())),
             }
         }
         let fits = self.rest.len().min(buffer.remaining());

@@ -1,8 +1,11 @@
 //! More Docker engines on this machine: a second daemon with containers, images and a bridge of its own, and a machine with an sshd that
 //! leads to it.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -148,6 +151,27 @@ impl TwoEngines {
         std::fs::remove_file(self.door()).expect("it was open");
     }
 
+    /// It answers as before, but says nothing any more on a connection on which it was asked for something with that in its first line.
+    pub fn hangs_at(&self, what: &'static str) {
+        self.shut();
+        let listener = UnixListener::bind(self.door()).expect("it is shut");
+        std::thread::spawn(move || pass_all(what, listener.incoming().flatten()));
+    }
+
+    /// The same engine over TCP, as if it were on another machine: the port.
+    pub fn over_tcp_hangs_at(what: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        std::thread::spawn(move || {
+            // One kind of socket has all that is needed of the other.
+            pass_all(
+                what,
+                listener.incoming().flatten().map(|client| UnixStream::from(OwnedFd::from(client))),
+            );
+        });
+        port
+    }
+
     /// It can.
     pub fn open(&self) {
         symlink(second().socket(), self.door()).expect("it was shut");
@@ -159,6 +183,33 @@ impl Drop for TwoEngines {
         let url = second().url();
         for name in second().containers(&self.fleet) {
             try_sh("docker", &["-H", &url, "rm", "-f", &name]);
+        }
+    }
+}
+
+fn pass_all(what: &'static str, clients: impl Iterator<Item = UnixStream>) {
+    for client in clients {
+        std::thread::spawn(move || pass_until(what, client));
+    }
+}
+
+/// Passes on what is asked and what is answered, until something with that in its first line is asked for.
+fn pass_until(what: &str, mut client: UnixStream) -> std::io::Result<()> {
+    let mut engine = UnixStream::connect(second().socket())?;
+    let (mut answers, mut back) = (engine.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut back);
+        back.shutdown(Shutdown::Write)
+    });
+    let (mut piece, mut hangs) = (vec![0; 64 << 10], false);
+    loop {
+        let count = client.read(&mut piece)?;
+        let text = String::from_utf8_lossy(&piece[..count]);
+        hangs |= text.lines().next().is_some_and(|line| line.contains(what) && line.contains(" HTTP/1.1"));
+        match count {
+            0 => return engine.shutdown(Shutdown::Write),
+            _ if hangs => {}
+            count => engine.write_all(&piece[..count])?,
         }
     }
 }
