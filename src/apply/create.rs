@@ -101,6 +101,14 @@ pub struct Creation<'a> {
     pub interrupt: &'a Interrupt,
 }
 
+impl<'a> Creation<'a> {
+    /// One of which nothing special is known: any key may be shown, and nothing is replaced.
+    pub fn new(engine: &'a Engine, fleet: &'a Fleet, hub: &'a Hub, interrupt: &'a Interrupt) -> Self {
+        let host_keys = Demanded::default();
+        Self { engine, fleet, hub, host_keys, replaces: None, by_another_way: false, interrupt }
+    }
+}
+
 /// Makes a hub that fleet.toml does not have and writes it in there, or leaves nothing behind.
 pub async fn create(
     creation: &Creation<'_>,
