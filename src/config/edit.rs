@@ -17,7 +17,7 @@ use crate::files;
 use crate::hub::{EngineName, Fleet, Hub, HubName};
 
 use super::load::{parse, read, surroundings, unreadable};
-use super::{lock, select, values};
+use super::{lock, values};
 
 /// How long to wait for another process that edits the file: it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -150,7 +150,7 @@ fn with_hub(path: &Path, new: &NewHub) -> Result<(String, Fleet, Hub), Failure> 
 fn without_hub(path: &Path, name: &HubName) -> Result<String, Failure> {
     let (mut text, mut before) = current(path)?;
     let Some(index) = before.hubs.iter().position(|hub| hub.name == *name) else {
-        return Err(Failure::usage(select::unknown(&before, name.as_str())));
+        return Err(Failure::usage(before.unknown_hub(name.as_str())));
     };
     let table = tables(path, &text)?.get(index).and_then(|table| extent(table, text.len()));
     let cut = table.map(|table| with_attached(&text, table)).ok_or_else(|| unsafe_edit(path))?;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use crate::hub::{DEFAULT_ENGINE, DeclaredEngine, Endpoint, EngineName, TlsFiles, place};
+use crate::text::nearest;
 
 use super::endpoint::{endpoint, is_loopback};
 use super::problems::Problems;
 use super::reader::Reader;
 use super::schema::{self, File, HubTable, Surroundings};
 use super::values::{self, Usual};
-use super::{contexts, nearest};
+use super::contexts;
 
 /// One `[engines.NAME]`.
 pub(super) struct EngineTable {

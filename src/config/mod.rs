@@ -12,7 +12,6 @@ mod engines;
 mod find;
 mod load;
 mod lock;
-mod nearest;
 pub mod openrc;
 mod problems;
 mod reader;
@@ -28,8 +27,7 @@ pub use edit::{NewHub, add_hub, load_or_new, preview_hub, remove_hub};
 pub use find::{FILE, find, find_or_new};
 pub use load::load;
 pub use lock::{Lock, lock_hub};
-pub use nearest::nearest;
-pub use select::{resolve, unknown};
+pub use select::resolve;
 
 /// What `fuzz/` reads a fleet's file with.
 #[cfg(fuzzing)]
