@@ -7,11 +7,11 @@ use toml::Spanned;
 use crate::hub::{DEFAULT_ENGINE, DeclaredEngine, Endpoint, EngineName, TlsFiles, place};
 use crate::text::nearest;
 
-use super::endpoint::{endpoint, is_loopback};
+use super::endpoint::{Usual, endpoint, is_loopback, usual_engine};
 use super::problems::Problems;
 use super::reader::Reader;
 use super::schema::{self, File, HubTable, Surroundings};
-use super::values::{self, Usual};
+use super::values;
 use super::contexts;
 
 /// One `[engines.NAME]`.
@@ -242,7 +242,7 @@ impl Engines {
 /// The engine where none is given: `$DOCKER_HOST`, as for Docker's own client, where it is one that fleet can use.
 fn usual_endpoint(around: &Surroundings) -> Endpoint {
     let host = around.docker_host.as_deref();
-    match host.and_then(|host| values::usual_engine(host).ok()) {
+    match host.and_then(|host| usual_engine(host).ok()) {
         Some(Usual::At(endpoint)) => endpoint,
         _ => Endpoint::Unix(schema::ENGINE.into()),
     }

@@ -11,10 +11,11 @@ use crate::hub::{
     EngineName, ExecRules, Foreign, HubName, JumpAddress, OrphanRules, SandboxSettings, Timeouts,
 };
 
+use super::endpoint::{Usual, usual_engine};
 use super::engines::EngineTable;
 use super::problems::Problems;
 use super::reader::Reader;
-use super::values::{self, Usual};
+use super::values;
 
 /// The fleet's name where none is given.
 pub(super) const NAME: &str = "fleet";
@@ -143,7 +144,7 @@ impl File {
     pub(super) fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
         let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
         let state_dir = path(&mut reader, "state_dir", around, problems);
-        let engine = reader.parsed("engine", problems, values::usual_engine);
+        let engine = reader.parsed("engine", problems, usual_engine);
         let tables = reader.named_tables("engines", "[engines]", "[engines.NAME]", problems);
         let engines = tables
             .into_iter()
