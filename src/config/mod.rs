@@ -8,6 +8,7 @@ mod check;
 mod contexts;
 mod edit;
 mod endpoint;
+mod engine;
 mod engines;
 mod find;
 mod load;
@@ -18,6 +19,7 @@ mod reader;
 mod schema;
 mod select;
 mod shell;
+mod surroundings;
 pub mod values;
 
 #[cfg(test)]
@@ -34,7 +36,7 @@ pub use select::resolve;
 pub mod fuzzing {
     use std::path::Path;
 
-    use super::schema::Surroundings;
+    use super::surroundings::Surroundings;
 
     /// A fleet, or all that is wrong told.
     pub fn parse(text: &str) {
