@@ -64,14 +64,7 @@ pub(in crate::apply) async fn try_credentials(
     let sandboxes = Sandboxes::look(engine, fleet).await?;
     let sandbox = sandboxes.running(fleet, hub).map_err(unseen)?;
     let look = look_at_openrc(engine, fleet, hub, sandbox, interrupt).await.map_err(unseen)?;
-    match Cloud::connect(&look.env, fleet.timeouts.openstack, &Tokens::not_kept()).await {
-        Ok(cloud) => Ok(cloud.project().clone()),
-        Err(error) => {
-            let failure = Failure::failed(&error);
-            Err(match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            })
-        }
-    }
+    let cloud = Cloud::connect(&look.env, fleet.timeouts.openstack, &Tokens::not_kept()).await;
+    let cloud = cloud.map_err(|error| Failure::failed(&error).maybe_hint(error.hint()))?;
+    Ok(cloud.project().clone())
 }
