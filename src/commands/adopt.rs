@@ -6,7 +6,7 @@ use super::context::{Context, print, print_json, tell, tell_silent};
 use super::new::{begin, told};
 use crate::apply::adopt::{Taking, as_it_is, recreate};
 use crate::apply::create::Event;
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::config::{self, NewHub};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
