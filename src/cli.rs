@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::commands;
 
@@ -52,13 +52,4 @@ pub enum Command {
     Man(commands::man::Args),
     #[command(hide = true)]
     Caretaker,
-}
-
-/// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table, for eyes.
-    Table,
-    /// JSON, for programs.
-    Json,
 }

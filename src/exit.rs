@@ -60,6 +60,13 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The same where it may be that nobody knows.
+    #[must_use]
+    pub fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into);
+        self
+    }
 }
 
 impl fmt::Display for Failure {

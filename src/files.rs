@@ -1,4 +1,7 @@
-//! Files that must never be half written: replaced whole, or written in place where something holds their inode.
+//! Files that must never be half written: replaced whole, or written in place where something holds their inode; and files of
+//! lines, which only grow.
+
+pub mod lines;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};

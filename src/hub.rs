@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::nearest;
+
 pub use engine::{DEFAULT_ENGINE, DeclaredEngine, Endpoint, EngineName, TlsFiles, place};
 
 /// A master's domain has to be shorter than this: Let's Encrypt issues no certificate for a longer name (its common name
@@ -379,6 +381,14 @@ impl Fleet {
     /// The name of the container that fleet makes for a hub.
     pub fn sandbox_of(&self, name: &HubName) -> String {
         format!("{}-{}", self.name, name)
+    }
+
+    /// Says that no hub has this name, and which was probably meant.
+    pub fn unknown_hub(&self, name: &str) -> String {
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).display();
+        let nearest = nearest(name, self.hubs.iter().map(|hub| hub.name.as_str()));
+        let meant = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        format!("no hub {name:?} in {file}{meant}")
     }
 
     /// The directory that relative paths in `fleet.toml` start from.

@@ -18,7 +18,7 @@ use crate::files;
 use crate::hub::Fleet;
 
 pub use self::entry::{Begin, DeletingEntry, End, Entry, Line, OverEntry, PlannedVolume, Who};
-pub use self::history::{Fate, History, Problem, RunHistory, VolumeHistory};
+pub use self::history::{Fate, History, RunHistory, VolumeHistory};
 pub(crate) use self::writer::who;
 pub use self::writer::{Journal, RunRecord, is_under_way};
 

@@ -5,13 +5,11 @@
 //! engine that both have. What is taken away on an engine that its hub does not live on has to be known here.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::PathBuf;
 
 use crate::exit::Failure;
-use crate::files;
+use crate::files::{self, lines};
 use crate::hub::Fleet;
 use crate::journal::DIRECTORY;
 
@@ -61,20 +59,14 @@ fn read(fleet: &Fleet, name: &str) -> Result<BTreeSet<String>, Failure> {
     }
 }
 
-/// In one piece, so that lines of many who write at once stay lines.
-fn append(fleet: &Fleet, name: &str, lines: &[String]) -> Result<(), Failure> {
+fn append(fleet: &Fleet, name: &str, more: &[String]) -> Result<(), Failure> {
     let path = path(fleet, name);
-    let failed = |error: files::Error| Failure::failed(&error);
-    files::private_dir(files::parent(&path)).map_err(failed)?;
-    // An empty line before it costs nothing, and ends what a full disk cut off.
-    let text = format!("\n{}\n", lines.join("\n"));
-    let written = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| failed(files::Error::new("write", &path, source)))
+    // An empty line before them costs nothing, and ends what a full disk cut off at this very moment, too.
+    let text = format!("\n{}\n", more.join("\n"));
+    let written = lines::open(&path).and_then(|file| {
+        lines::append(&file, text.as_bytes()).map_err(|source| files::Error::new("write", &path, source))
+    });
+    written.map_err(|error| Failure::failed(&error))
 }
 
 #[cfg(test)]

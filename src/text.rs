@@ -1,7 +1,11 @@
 //! Text from outside, made fit to be shown: names and messages come from elsewhere, and a terminal obeys what it is sent.
 
+mod nearest;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+pub use nearest::nearest;
 
 /// The most characters of somebody else's text in one of fleet's messages.
 const EXCERPT: usize = 300;

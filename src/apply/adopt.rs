@@ -150,8 +150,7 @@ pub async fn recreate(taking: Taking<'_>, tell: &mut dyn FnMut(Event<'_>)) -> Re
     if adoption.running {
         engine.stop(&adoption.id).await?;
     }
-    let creation =
-        Creation { engine, fleet, hub, host_keys, replaces: None, by_another_way: false, interrupt };
+    let creation = Creation { host_keys, ..Creation::new(engine, fleet, hub, interrupt) };
     let Err(mut failure) = Box::pin(create(&creation, new, tell)).await else { return Ok(()) };
     if adoption.running
         && let Err(error) = engine.start(&adoption.id).await

@@ -169,9 +169,5 @@ fn not_demanded(host: &'static str, wanted: &str, shown: &str) -> Failure {
 }
 
 pub(super) fn ssh_failure(error: &ssh::Error) -> Failure {
-    let failure = Failure::failed(error);
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::failed(error).maybe_hint(error.hint())
 }

@@ -5,7 +5,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
-use super::host_keys::Demanded;
 use super::tunnel::{go_another_way, reconnect};
 use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
@@ -160,11 +159,8 @@ async fn one(
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<(), Failure> {
     let make = async |replaces: Option<&str>, turn| {
-        let (host_keys, by_another_way) = (
-            Demanded::default(),
-            replaces.is_some() && step.changes_the_way(hub, hub.jump_known_hosts().exists()),
-        );
-        let creation = Creation { engine, fleet, hub, host_keys, replaces, by_another_way, interrupt };
+        let by_another_way = replaces.is_some() && step.changes_the_way(hub, hub.jump_known_hosts().exists());
+        let creation = Creation { replaces, by_another_way, ..Creation::new(engine, fleet, hub, interrupt) };
         let runs = async {
             drop(turn);
             // Whoever asks for all turns gets them when nobody who came before wants one any more.

@@ -2,7 +2,6 @@
 //! Whatever goes wrong, the old one goes on.
 
 use super::create::{self, Creation, complete, try_credentials, wait_for_tunnel};
-use super::host_keys::Demanded;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
@@ -34,16 +33,7 @@ pub async fn upgrade(
     engine.rename(old, &fleet.aside_of(&hub.name)).await?;
     let making = async {
         engine.stop(old).await?;
-        let creation = Creation {
-            engine,
-            fleet,
-            hub,
-            host_keys: Demanded::default(),
-            replaces: None,
-            by_another_way: false,
-            interrupt,
-        };
-        complete(&creation, std::future::ready(()), tell).await
+        complete(&Creation::new(engine, fleet, hub, interrupt), std::future::ready(()), tell).await
     };
     let made = interrupt.or(Box::pin(making)).await.unwrap_or_else(|| Err(Failure::interrupted()));
     match made {

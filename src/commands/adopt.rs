@@ -7,8 +7,8 @@ use super::new::{Way, begin, told};
 use crate::apply::adopt::{Taking, as_it_is, recreate};
 use crate::apply::create::Event;
 use crate::apply::host_keys::Demanded;
-use crate::cli::Format;
-use crate::config::{self, NewHub, nearest};
+use crate::commands::format::Format;
+use crate::config::{self, NewHub};
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observed::OldContainer;
@@ -16,6 +16,7 @@ use crate::plan::adopt::{Adoption, Reading, read};
 use crate::plan::openrc::at_work;
 use crate::report::{self, Progress, Table};
 use crate::systems::docker::Engine;
+use crate::text::nearest;
 
 /// Take hubs into the fleet whose containers the old scripts made
 ///

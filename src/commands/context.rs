@@ -33,13 +33,8 @@ impl Context {
     /// Connects to the fleet's engines, all at once. Where there are several, one that does not answer is no error here: its hubs are
     /// silent.
     pub async fn engine(&self, fleet: &Fleet) -> Result<Engine, Failure> {
-        Engine::connect(&fleet.engines, fleet.timeouts.engine).await.map_err(|error| {
-            let failure = no_engine(&error);
-            match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })
+        let connected = Engine::connect(&fleet.engines, fleet.timeouts.engine).await;
+        connected.map_err(|error| no_engine(&error).maybe_hint(error.hint()))
     }
 
     /// From here on something is changed or run in these hubs: it is written down. That it cannot be stops nothing.
@@ -72,11 +67,7 @@ fn no_engine(error: &docker::Error) -> Failure {
 
 impl From<docker::Error> for Failure {
     fn from(error: docker::Error) -> Self {
-        let failure = Failure::failed(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Failure::failed(&error).maybe_hint(error.hint())
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::caretaker;
 use super::choose::Choice;
 use super::context::Context;
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::config;
 use crate::copy::{Copied, Destination, Sources, Target, Trouble, Way, look, pull, push};
 use crate::exec::Caretaker;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::context::{Context, print, print_json};
 use super::status::{examine, old_containers};
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{EngineName, Fleet, Hub, HubName};
 use crate::observe::{Depth, Sandboxes, look_at_agent};

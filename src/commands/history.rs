@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::context::{Context, print, print_json, tell, terminal_width};
-use crate::cli::Format;
 use crate::clock;
+use crate::commands::format::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::history::{self, Ran};

@@ -1,7 +1,7 @@
 //! `fleet journal`: what was ever deleted, when, by whom, and on what evidence.
 
 use super::context::{Context, print, tell, terminal_width, written};
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure};
 use crate::journal::{self, History};
 use crate::report::journal::{self as report, Choice};

@@ -2,7 +2,7 @@
 
 use super::choose::Choice;
 use super::context::{Context, print, print_json};
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure};
 use crate::report::Table;
 use crate::text::or_dash;

@@ -9,6 +9,7 @@ pub mod cp;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod format;
 pub mod history;
 pub mod journal;
 pub mod kubeconfig;

@@ -167,15 +167,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     context.begins(&fleet, [&hub.name]);
     let progress = Progress::new("checking", 0);
-    let creation = Creation {
-        engine: &engine,
-        fleet: &fleet,
-        hub: &hub,
-        host_keys: Demanded { master: args.host_key.as_deref(), jump: args.way.jump_host_key.as_deref() },
-        replaces: None,
-        by_another_way: false,
-        interrupt: &context.interrupt,
-    };
+    let host_keys = Demanded { master: args.host_key.as_deref(), jump: args.way.jump_host_key.as_deref() };
+    let creation = Creation { host_keys, ..Creation::new(&engine, &fleet, &hub, &context.interrupt) };
     create(&creation, &new, &mut |event| show(&progress, &hub, &event)).await?;
     drop(progress);
     tell(&format!("hub {} is up: fleet exec --hub {0} kubectl get nodes\n", hub.name));

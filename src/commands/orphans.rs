@@ -196,7 +196,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     } else if let (true, Ok(marking)) = (args.mark, plan.marking()) {
         mark::run(args, context, &fleet, &marking, &world).await?
     } else if deletes {
-        let wanted = Wanted { plan: &plan, deletions: &deletions, dropped: None, resumed: None };
+        let wanted = Wanted { plan: &plan, deletions: &deletions, dropped: None, earlier: None };
         delete::run(args, context, &fleet, wanted, &world).await?
     } else {
         show(args, &plan)?;

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::context::{Context, print, print_json, tell};
-use crate::cli::Format;
 use crate::clock;
+use crate::commands::format::Format;
 use crate::config::{self, values};
 use crate::exit::{Exit, Failure, chain};
 use crate::hub::{Fleet, Hub};

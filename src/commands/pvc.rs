@@ -5,8 +5,8 @@ use tokio::sync::SetOnce;
 
 use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell_unseen};
-use crate::cli::Format;
 use crate::clock;
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub, HubName};
 use crate::observe::{ClaimRow, Sandboxes, look_at_claims};

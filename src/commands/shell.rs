@@ -93,11 +93,7 @@ async fn side_by_side(fleet: &Fleet, hubs: &[&Hub]) -> Result<Exit, Failure> {
 
 impl From<tmux::Error> for Failure {
     fn from(error: tmux::Error) -> Self {
-        let failure = Failure::failed(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Failure::failed(&error).maybe_hint(error.hint())
     }
 }
 

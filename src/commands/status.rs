@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::choose::Hubs;
 use super::context::{Context, print, print_json, tell, tell_silent};
-use crate::cli::Format;
 use crate::clock;
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::observe::{Depth, Sandboxes, look_at_hubs};

@@ -10,7 +10,7 @@ use super::context::{Context, print, print_json, tell};
 use super::new::told;
 use crate::apply::create;
 use crate::apply::reconcile::{Event, reconcile as carry_out, upgrade_all};
-use crate::cli::Format;
+use crate::commands::format::Format;
 use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::hub::{EngineName, Fleet, Hub};

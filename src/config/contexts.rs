@@ -9,10 +9,9 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::hub::{Endpoint, TlsFiles};
-use crate::text::{clean, hex};
+use crate::text::{clean, hex, nearest};
 
 use super::endpoint::endpoint;
-use super::nearest;
 
 #[derive(Deserialize)]
 struct Meta {

@@ -16,8 +16,9 @@ use crate::exit::{Exit, Failure};
 use crate::files;
 use crate::hub::{EngineName, Fleet, Hub, HubName};
 
-use super::load::{parse, read, surroundings, unreadable};
-use super::{lock, select, values};
+use super::load::{parse, read, unreadable};
+use super::surroundings::Surroundings;
+use super::{lock, values};
 
 /// How long to wait for another process that edits the file: it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ fn current(path: &Path) -> Result<(String, Fleet), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    let fleet = parse(path, &text, &surroundings(path)?).map_err(|problems| problems.failure(path))?;
+    let fleet = parse(path, &text, &Surroundings::of(path)?).map_err(|problems| problems.failure(path))?;
     Ok((text, fleet))
 }
 
@@ -137,7 +138,7 @@ fn with_hub(path: &Path, new: &NewHub) -> Result<(String, Fleet, Hub), Failure> 
     let line_break = if text.contains("\r\n") { "\r\n" } else { "\n" };
     text.push_str(&render(new)?.replace('\n', line_break));
     // The file's own rules are the only ones there are: the hub is judged by reading it back.
-    let mut after = parse(path, &text, &surroundings(path)?)
+    let mut after = parse(path, &text, &Surroundings::of(path)?)
         .map_err(|problems| refused(path, new, problems.messages()))?;
     let hub = after.hubs.pop().ok_or_else(|| unsafe_edit(path))?;
     if after != before || hub.name != new.name {
@@ -150,12 +151,12 @@ fn with_hub(path: &Path, new: &NewHub) -> Result<(String, Fleet, Hub), Failure> 
 fn without_hub(path: &Path, name: &HubName) -> Result<String, Failure> {
     let (mut text, mut before) = current(path)?;
     let Some(index) = before.hubs.iter().position(|hub| hub.name == *name) else {
-        return Err(Failure::usage(select::unknown(&before, name.as_str())));
+        return Err(Failure::usage(before.unknown_hub(name.as_str())));
     };
     let table = tables(path, &text)?.get(index).and_then(|table| extent(table, text.len()));
     let cut = table.map(|table| with_attached(&text, table)).ok_or_else(|| unsafe_edit(path))?;
     text.replace_range(cut, "");
-    let after = parse(path, &text, &surroundings(path)?).map_err(|_| unsafe_edit(path))?;
+    let after = parse(path, &text, &Surroundings::of(path)?).map_err(|_| unsafe_edit(path))?;
     before.hubs.remove(index);
     if after != before {
         return Err(unsafe_edit(path));

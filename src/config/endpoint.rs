@@ -1,9 +1,9 @@
-//! Where a Docker engine is, from text: `unix://`, `tcp://` and `ssh://`.
+//! Where a Docker engine is, from text: `unix://`, `tcp://` and `ssh://`; and which engine is the usual one.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::hub::Endpoint;
+use crate::hub::{Endpoint, EngineName};
 
 use super::values;
 
@@ -36,6 +36,29 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
             Ok(Endpoint::Ssh { user, host, port })
         }
         _ => Err(format!("{text:?} is not supported; an engine is {HOW}")),
+    }
+}
+
+/// What `engine` at the top of the file says: where the usual engine is, or which of `[engines]` it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// Where it is.
+    At(Endpoint),
+    /// What it is called.
+    Named(EngineName),
+}
+
+/// The usual engine.
+pub(super) fn usual_engine(text: &str) -> Result<Usual, String> {
+    if !text.contains("://") && !text.contains('/') {
+        return EngineName::new(text).map(Usual::Named);
+    }
+    match endpoint(text)? {
+        // What TLS goes by has no place beside it.
+        Endpoint::Tcp { host, .. } if !is_loopback(&host) => Err(format!(
+            "{text:?} is another machine, which needs TLS: write [engines.NAME] with url, tls_ca, tls_cert and tls_key, and here its NAME"
+        )),
+        endpoint => Ok(Usual::At(endpoint)),
     }
 }
 
@@ -155,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_strange(text in "(unix|tcp|ssh|http)?(://)?.{0,40}") {
-            let _ = endpoint(&text);
+            let _ = (endpoint(&text), usual_engine(&text));
         }
 
         /// What is shown of an endpoint leads to the same one.

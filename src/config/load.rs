@@ -10,7 +10,6 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::exit::Failure;
-use crate::files;
 use crate::hub::{Fleet, Hub, HubDefaults, JumpHost, SshTarget};
 use crate::plan::agent::Around;
 
@@ -18,7 +17,8 @@ use super::check::{agents, check};
 use super::engines::Engines;
 use super::problems::Problems;
 use super::reader::Reader;
-use super::schema::{self, File, ForeignTable, HubTable, Master, Surroundings};
+use super::schema::{self, File, ForeignTable, HubTable, Master};
+use super::surroundings::Surroundings;
 
 /// The most that is read: a file of a thousand hubs has 200 KiB.
 const MOST_BYTES: u64 = 4 << 20;
@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// hubs.
 pub fn load(path: &Path) -> Result<Fleet, Failure> {
     let text = read(path).map_err(|error| unreadable(path, &error))?;
-    parse(path, &text, &surroundings(path)?).map_err(|problems| problems.failure(path))
+    parse(path, &text, &Surroundings::of(path)?).map_err(|problems| problems.failure(path))
 }
 
 /// The file's text.
@@ -55,24 +55,6 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
         ),
         _ => failure,
     }
-}
-
-/// What of this machine the meaning of a file at that path depends on.
-pub(super) fn surroundings(path: &Path) -> Result<Surroundings, Failure> {
-    let absolute = absolute(path)?;
-    Ok(Surroundings {
-        base: files::parent(&absolute).to_owned(),
-        home: std::env::home_dir().filter(|home| home.is_absolute()),
-        docker_host: std::env::var_os("DOCKER_HOST").map(|host| host.to_string_lossy().into_owned()),
-        docker_config: std::env::var_os("DOCKER_CONFIG")
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-            .or_else(|| Some(std::env::home_dir()?.join(".docker"))),
-    })
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// The fleet that a text declares.

@@ -8,17 +8,18 @@ mod check;
 mod contexts;
 mod edit;
 mod endpoint;
+mod engine;
 mod engines;
 mod find;
 mod load;
 mod lock;
-mod nearest;
 pub mod openrc;
 mod problems;
 mod reader;
 mod schema;
 mod select;
 mod shell;
+mod surroundings;
 pub mod values;
 
 #[cfg(test)]
@@ -28,15 +29,14 @@ pub use edit::{NewHub, add_hub, load_or_new, preview_hub, remove_hub};
 pub use find::{FILE, find, find_or_new};
 pub use load::load;
 pub use lock::{Lock, lock_hub};
-pub use nearest::nearest;
-pub use select::{resolve, unknown};
+pub use select::resolve;
 
 /// What `fuzz/` reads a fleet's file with.
 #[cfg(fuzzing)]
 pub mod fuzzing {
     use std::path::Path;
 
-    use super::schema::Surroundings;
+    use super::surroundings::Surroundings;
 
     /// A fleet, or all that is wrong told.
     pub fn parse(text: &str) {

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::nearest;
 use super::problems::Problems;
+use crate::text::nearest;
 
 /// A table of the file while it is read. What is read of a table that is not there is not there either.
 pub(super) struct Reader<'t, 'i> {

@@ -1,27 +1,26 @@
 //! What can stand in `fleet.toml`, table by table, and what holds where a key is left out.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::files;
 use crate::hub::{
     EngineName, ExecRules, Foreign, HubName, JumpAddress, OrphanRules, SandboxSettings, Timeouts,
 };
 
-use super::engines::EngineTable;
+use super::endpoint::{Usual, usual_engine};
+use super::engine::EngineTable;
 use super::problems::Problems;
 use super::reader::Reader;
-use super::values::{self, Usual};
+use super::surroundings::Surroundings;
+use super::values;
 
 /// The fleet's name where none is given.
 pub(super) const NAME: &str = "fleet";
 /// Where state directories are, from the file's directory.
 pub(super) const STATE_DIR: &str = "jhubs";
-/// Docker's own default.
-pub(super) const ENGINE: &str = "/var/run/docker.sock";
 /// What `images/sandbox` builds.
 pub(super) const IMAGE: &str = "fleet/sandbox:latest";
 /// The account of Ubuntu's cloud images, which the masters run.
@@ -63,30 +62,6 @@ const BRAKE_PERCENT: u64 = 20;
 
 /// What takes something away that nobody can bring back.
 const GUARD: [&str; 3] = ["kubectl delete", "openstack * delete", "helm uninstall"];
-
-/// What of this machine the file's meaning depends on.
-#[derive(Debug, Clone)]
-pub(super) struct Surroundings {
-    /// Where relative paths start: the file's directory, absolute.
-    pub base: PathBuf,
-    /// What `~` stands for.
-    pub home: Option<PathBuf>,
-    /// `$DOCKER_HOST`.
-    pub docker_host: Option<String>,
-    /// Where Docker's own client keeps its contexts: `$DOCKER_CONFIG`, else `~/.docker`.
-    pub docker_config: Option<PathBuf>,
-}
-
-impl Surroundings {
-    /// A path of the file, absolute.
-    pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
-        let path = files::expand_home(Path::new(text), self.home.as_deref()).ok_or_else(|| {
-            format!("{text:?}: only \"~\" and \"~/...\" are understood, and only with a home directory")
-        })?;
-        // Takes out "." and doubled slashes too, so that one directory is not told in two ways.
-        std::path::absolute(self.base.join(path)).map_err(|error| format!("{text:?}: {error}"))
-    }
-}
 
 /// The file, key by key checked, nothing filled in.
 pub(super) struct File {
@@ -143,7 +118,7 @@ impl File {
     pub(super) fn read(mut reader: Reader, around: &Surroundings, problems: &mut Problems) -> Self {
         let name = reader.parsed("name", problems, fleet_name).map(Spanned::into_inner);
         let state_dir = path(&mut reader, "state_dir", around, problems);
-        let engine = reader.parsed("engine", problems, values::usual_engine);
+        let engine = reader.parsed("engine", problems, usual_engine);
         let tables = reader.named_tables("engines", "[engines]", "[engines.NAME]", problems);
         let engines = tables
             .into_iter()

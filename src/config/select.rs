@@ -3,8 +3,6 @@
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 
-use super::nearest;
-
 /// The hubs of those names, in the order given, each once; no names mean all hubs. Every name that no hub has
 /// is told at once, with the nearest one.
 pub fn resolve<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Hub>, Failure> {
@@ -17,7 +15,7 @@ pub fn resolve<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Hub>, F
         match fleet.hubs.iter().find(|hub| hub.name.as_str() == name) {
             Some(hub) if chosen.iter().all(|other| other.name != hub.name) => chosen.push(hub),
             Some(_) => {}
-            None => problems.push(unknown(fleet, name)),
+            None => problems.push(fleet.unknown_hub(name)),
         }
     }
     if problems.is_empty() {
@@ -25,14 +23,6 @@ pub fn resolve<'a>(fleet: &'a Fleet, names: &[String]) -> Result<Vec<&'a Hub>, F
     }
     problems.dedup();
     Err(Failure { exit: Exit::Usage, problems, hint: Some(what_there_is(fleet)) })
-}
-
-/// Says that no hub has this name, and which was probably meant.
-pub fn unknown(fleet: &Fleet, name: &str) -> String {
-    let file = fleet.path.file_name().unwrap_or(fleet.path.as_os_str()).display();
-    let nearest = nearest(name, fleet.hubs.iter().map(|hub| hub.name.as_str()));
-    let meant = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-    format!("no hub {name:?} in {file}{meant}")
 }
 
 fn what_there_is(fleet: &Fleet) -> String {

@@ -14,7 +14,7 @@ use crate::files;
 use crate::hub::{Fleet, HubName};
 
 use super::load::parse;
-use super::schema::Surroundings;
+use super::surroundings::Surroundings;
 use super::*;
 
 const FILE: &str = "fleet.toml";

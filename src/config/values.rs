@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 
-use crate::hub::{Endpoint, EngineName, JumpAddress, LABEL_LIMIT};
-
-use super::endpoint::{endpoint, is_loopback};
+use crate::hub::{JumpAddress, LABEL_LIMIT};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -257,29 +255,6 @@ pub fn network(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What `engine` at the top of the file says: where the usual engine is, or which of `[engines]` it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Usual {
-    /// Where it is.
-    At(Endpoint),
-    /// What it is called.
-    Named(EngineName),
-}
-
-/// The usual engine.
-pub fn usual_engine(text: &str) -> Result<Usual, String> {
-    if !text.contains("://") && !text.contains('/') {
-        return EngineName::new(text).map(Usual::Named);
-    }
-    match endpoint(text)? {
-        // What TLS goes by has no place beside it.
-        Endpoint::Tcp { host, .. } if !is_loopback(&host) => Err(format!(
-            "{text:?} is another machine, which needs TLS: write [engines.NAME] with url, tls_ca, tls_cert and tls_key, and here its NAME"
-        )),
-        endpoint => Ok(Usual::At(endpoint)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -419,7 +394,7 @@ mod tests {
         #[test]
         fn no_text_is_too_strange(text in ".{0,40}") {
             let _ = (duration(&text), wait(&text), size(&text), memory(&text), ip(&text));
-            let _ = (domain(&text), user(&text), image(&text), usual_engine(&text), tag(&text), guard(&text));
+            let _ = (domain(&text), user(&text), image(&text), tag(&text), guard(&text));
             let _ = (jump(&text), jump(&format!("op@{text}")), agent(text.into()));
         }
 

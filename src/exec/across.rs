@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::caretaker::Caretaker;
-use super::one::{End, Input, Place, Stream, run};
+use super::one::{Input, Place, run};
 use super::outcome::{Fate, Outcome, Stop};
+use super::output::{End, Stream};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::observe::Sandboxes;

@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
-use super::one::end_marked;
+use super::ending::end_marked;
 use crate::hub::{DeclaredEngine, Endpoint, EngineName};
 use crate::interrupt::Interrupt;
 use crate::systems::docker::Engine;

@@ -3,81 +3,22 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::caretaker::{Caretaker, Watched};
-use crate::exit::chain;
+use super::ending::{end_run, run_mark, within_limit};
+use super::output::{End, Stream, follow};
 use crate::interrupt::Interrupt;
 use crate::sandbox::paths;
-use crate::systems::docker::{Chunk, Engine, Error, ExecSpec, Running};
-
-/// How long ending a run may take: `end` gives it 2 s to end in good order, then forces it.
-const END_LIMIT: Duration = Duration::from_secs(8);
+use crate::systems::docker::{Engine, ExecSpec};
 
 /// Bytes of a file that are handed to a command at once.
 const FEED: usize = 64 << 10;
-
-/// The same once it is to be forced, answer or not.
-const FORCE_LIMIT: Duration = Duration::from_secs(3);
-
-/// How long the engine takes to notice that a process has ended; ten times what it usually needs.
-const SETTLE: Duration = Duration::from_millis(300);
-
-/// Which of a command's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// How a command in a sandbox ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum End {
-    /// By itself, with that status; 128 + n for signal n, as shells have it.
-    Exited(i64),
-    /// It was stopped when its time was up.
-    TimedOut(Duration),
-    /// It was stopped because the user asked fleet to stop.
-    Interrupted,
-    /// It could not be run, or its end could not be learnt.
-    Failed {
-        /// Why, in one line.
-        reason: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-}
-
-impl End {
-    /// Whether all went well.
-    pub fn is_success(&self) -> bool {
-        *self == End::Exited(0)
-    }
-}
-
-impl From<Error> for End {
-    fn from(error: Error) -> Self {
-        End::Failed { reason: chain(&error), hint: error.hint() }
-    }
-}
-
-/// The variable by which all processes of a run are known, with a mark that no other run on the engine has: this process,
-/// and a count.
-pub fn run_mark() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    // Nanoseconds tell apart two processes of one id in the life of a sandbox.
-    let nanos = crate::clock::now().as_nanosecond();
-    format!("FLEET_RUN={}-{nanos}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
 
 /// What a command has to read.
 #[derive(Debug)]
@@ -188,42 +129,6 @@ pub async fn run_bare(
     }
 }
 
-/// Ends every process that has a mark of [`run_mark`] in its environment. `exec` is the engine's id of the first one.
-pub async fn end(
-    engine: &Engine,
-    sandbox: &str,
-    mark: &str,
-    exec: &str,
-    interrupt: &Interrupt,
-) -> Result<(), String> {
-    within_limit(interrupt, end_run(engine, sandbox, mark, Some(exec), interrupt)).await
-}
-
-/// The same where nobody knows the first one.
-pub(super) async fn end_marked(
-    engine: &Engine,
-    sandbox: &str,
-    mark: &str,
-    interrupt: &Interrupt,
-) -> Result<(), String> {
-    within_limit(interrupt, end_run(engine, sandbox, mark, None, interrupt)).await
-}
-
-async fn within_limit(
-    interrupt: &Interrupt,
-    ending: impl Future<Output = Result<(), String>>,
-) -> Result<(), String> {
-    let forced = async {
-        interrupt.pressed().await;
-        tokio::time::sleep(FORCE_LIMIT).await;
-    };
-    let no_answer = || Err("the sandbox did not answer".to_owned());
-    tokio::select! {
-        ended = tokio::time::timeout(END_LIMIT, ending) => ended.unwrap_or_else(|_| no_answer()),
-        () = forced => no_answer(),
-    }
-}
-
 async fn deadline(limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep(limit).await,
@@ -267,58 +172,6 @@ async fn feed_pieces(
         to.write_all(&piece).await?;
     }
     Ok(())
-}
-
-async fn follow(
-    engine: &Engine,
-    mut running: Running,
-    is_fed: bool,
-    mut output: impl AsyncFnMut(Stream, Bytes),
-) -> Result<End, Error> {
-    while let Some(chunk) = running.output.next().await {
-        match chunk {
-            Ok(Chunk::Stdout(bytes)) => output(Stream::Stdout, bytes).await,
-            Ok(Chunk::Stderr(bytes)) => output(Stream::Stderr, bytes).await,
-            // So a Unix socket ends, after all output, where the command left some of its input unread.
-            Err(error) if is_fed && error.is_reset() => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(End::Exited(engine.exit_status(&running.id).await?))
-}
-
-/// Ends every process of a run. Closing the stream of an exec does not end its process. `exec` is the engine's id of the
-/// first one, where it is known.
-async fn end_run(
-    engine: &Engine,
-    sandbox: &str,
-    mark: &str,
-    exec: Option<&str>,
-    interrupt: &Interrupt,
-) -> Result<(), String> {
-    let end = async |more: &[&str]| {
-        let argv = [paths::END, mark].iter().chain(more).map(|&word| word.to_owned()).collect();
-        let spec = ExecSpec { argv, ..Default::default() };
-        let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
-        match follow(engine, ending, false, async |_, _| {}).await {
-            Ok(End::Exited(0)) => Ok(()),
-            Ok(end) => Err(format!("{end:?}")),
-            Err(error) => Err(chain(&error)),
-        }
-    };
-    loop {
-        tokio::select! {
-            biased;
-            () = interrupt.pressed() => end(&["now"]).await?,
-            ended = end(&[]) => ended?,
-        }
-        // The engine answers before it has started the process: what was not there yet to be found is ended in the next
-        // round.
-        let Some(exec) = exec else { return Ok(()) };
-        if tokio::time::timeout(SETTLE, engine.exit_status(exec)).await.is_ok() {
-            return Ok(());
-        }
-    }
 }
 
 /// What a command that fleet runs for itself printed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::one::End;
+use super::output::End;
 use crate::exit::Exit;
 use crate::hub::HubName;
 use crate::report::duration;

@@ -1,15 +1,13 @@
 //! The file: one write a line, and never larger than twice its bound.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 use super::{Line, Past};
 use crate::exit::{Failure, chain};
-use crate::files;
+use crate::files::{self, lines};
 use crate::hub::Fleet;
 use crate::journal::DIRECTORY;
 
@@ -43,51 +41,26 @@ pub fn read(fleet: &Fleet) -> Result<Past, Failure> {
 pub(super) fn append(path: &Path, line: &Line) -> Result<(), String> {
     let written = || -> Result<(), files::Error> {
         let error = |source| files::Error::new("write", path, source);
-        files::private_dir(files::parent(path))?;
-        let text = serde_json::to_vec(line).map_err(|source| error(source.into()))?;
-        let mut file = open(path).map_err(error)?;
-        if file.metadata().map_err(error)?.len() > BOUND {
-            file = turn_over(path, file).map_err(error)?;
+        let mut text = serde_json::to_vec(line).map_err(|source| error(source.into()))?;
+        text.push(b'\n');
+        let mut file = lines::open(path)?;
+        if file.metadata().map_err(error)?.len() > BOUND && turn_over(path, &file).map_err(error)? {
+            file = lines::open(path)?;
         }
-        // In one piece, so that lines of many who write at once stay lines. What a full disk cut off is ended by the next one.
-        let mut bytes = if ends_in_the_middle(&file).map_err(error)? { vec![b'\n'] } else { Vec::new() };
-        bytes.extend_from_slice(&text);
-        bytes.push(b'\n');
-        file.write_all(&bytes).map_err(error)
+        lines::append(&file, &text).map_err(error)
     };
     written().map_err(|error| chain(&error))
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
-}
-
-/// The full one becomes the older one, once, however many see that it is full.
-fn turn_over(path: &Path, full: File) -> io::Result<File> {
+/// The full one becomes the older one, once, however many see that it is full. Whether there is room for a new one now.
+fn turn_over(path: &Path, full: &File) -> io::Result<bool> {
     if full.try_lock().is_err() {
         // Somebody else is at it; a line more in the full one is no harm.
-        return Ok(full);
+        return Ok(false);
     }
-    let now = std::fs::metadata(path)?;
-    let held = full.metadata()?;
+    let (now, held) = (std::fs::metadata(path)?, full.metadata()?);
     if (now.dev(), now.ino()) == (held.dev(), held.ino()) {
         std::fs::rename(path, path.with_file_name(OLDER))?;
     }
-    open(path)
-}
-
-fn ends_in_the_middle(mut file: &File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
+    Ok(true)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Begin, End, Entry, Line};
+use crate::files::lines;
 
 /// All that a history says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,26 +35,10 @@ pub struct Ran {
 impl Past {
     /// Reads a file. A line that cannot be read hides no other one.
     pub fn take(&mut self, path: &Path, bytes: &[u8]) {
-        let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
-        while let Some((number, text)) = lines.next() {
-            let is_last = lines.peek().is_none();
-            if text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            match serde_json::from_slice::<Line>(text) {
+        for line in lines::read::<Line>(bytes) {
+            match line {
                 Ok(line) => self.add(line),
-                Err(_) if is_last => {
-                    self.problems.push(format!(
-                        "{}: line {}, the last one, is half written and is skipped",
-                        path.display(),
-                        number + 1
-                    ));
-                }
-                Err(error) => self.problems.push(format!(
-                    "{}: line {} cannot be read and is skipped: {error}",
-                    path.display(),
-                    number + 1
-                )),
+                Err(problem) => self.problems.push(format!("{}: {problem}", path.display())),
             }
         }
     }

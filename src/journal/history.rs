@@ -1,12 +1,11 @@
 //! What a journal says, put together: runs, and what became of each volume.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::apply::delete::{Evidence, Outcome};
+use crate::files::lines::{self, Problem};
 use crate::plan::orphans::Decided;
 
 use super::{Begin, DeletingEntry, End, Entry, Line};
@@ -18,29 +17,6 @@ pub struct History {
     pub runs: Vec<RunHistory>,
     /// What cannot be read of it.
     pub problems: Vec<Problem>,
-}
-
-/// A line that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// Its number, from 1.
-    pub line: usize,
-    /// It is the last one and has no end: a power cut, or a full disk. What it was going to say was not done yet.
-    #[serde(rename = "half")]
-    pub is_half: bool,
-    /// Why.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, is_half, reason } = self;
-        if *is_half {
-            write!(f, "line {line}, the last one, is half written and is skipped")
-        } else {
-            write!(f, "line {line} cannot be read and is skipped: {reason}")
-        }
-    }
 }
 
 /// One run.
@@ -169,20 +145,10 @@ impl History {
     pub fn parse(bytes: &[u8]) -> Self {
         let mut history = Self::default();
         let mut places = Places::default();
-        let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
-        while let Some((number, text)) = lines.next() {
-            // What follows the last line break is a line only if it is whole: a prefix of an object is none.
-            let is_last = lines.peek().is_none();
-            if text.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            match serde_json::from_slice::<Line>(text) {
+        for line in lines::read::<Line>(bytes) {
+            match line {
                 Ok(line) => history.take(line, &mut places),
-                Err(error) => history.problems.push(Problem {
-                    line: number + 1,
-                    is_half: is_last,
-                    reason: error.to_string(),
-                }),
+                Err(problem) => history.problems.push(problem),
             }
         }
         history

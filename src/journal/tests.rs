@@ -7,40 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::apply::delete::{Asked, Deleting, Evidence, Outcome, Record as _};
 use crate::exit::Exit;
-use crate::hub::{ExecRules, HubDefaults, SandboxSettings, Timeouts};
 use crate::plan::orphans::{Deletions, plan, samples};
 
 fn a_fleet(dir: &std::path::Path) -> Fleet {
-    let second = Duration::from_secs(1);
-    Fleet {
-        path: dir.join("fleet.toml"),
-        name: "test".to_owned(),
-        engines: vec![crate::hub::samples::engine("default")],
-        usual_engine: crate::hub::EngineName::default(),
-        state_dir: dir.join("jhubs"),
-        sandbox: SandboxSettings { memory: 0, pids: 0, network: None },
-        timeouts: Timeouts {
-            engine: second,
-            ssh: second,
-            openrc: second,
-            openstack: second,
-            kubernetes: second,
-            tunnel: second,
-        },
-        orphans: samples::rules(),
-        exec: ExecRules { guard: Vec::new() },
-        defaults: HubDefaults {
-            ssh_user: "ubuntu".to_owned(),
-            ssh_port: 22,
-            ssh_key: None,
-            ssh_jump: None,
-            ssh_jump_key: None,
-            ssh_agent: None,
-            project_domain: None,
-            image: "i".to_owned(),
-        },
-        hubs: Vec::new(),
-    }
+    Fleet { state_dir: dir.join("jhubs"), ..crate::hub::samples::fleet(Vec::new(), samples::rules()) }
 }
 
 fn deletions(count: u64) -> Deletions {

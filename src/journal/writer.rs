@@ -1,8 +1,7 @@
 //! Appending to the journal. Many who write at once share one flush to the disk.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -10,13 +9,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::fs::OFlags;
 use tokio::sync::oneshot;
 
 use crate::apply::delete::{Deleting, Outcome, Record};
 use crate::clock;
 use crate::exit::{Exit, Failure, chain};
-use crate::files;
+use crate::files::{self, lines};
 use crate::hub::Fleet;
 use crate::plan::orphans::{Deletions, Planned};
 
@@ -206,14 +204,13 @@ pub fn is_under_way(fleet: &Fleet) -> bool {
 
 /// Writes what comes, all that has come in one go, until nobody is left who could send anything. After an error nothing is
 /// written any more: half a line may stand at the end.
-pub(super) fn write_all(mut file: &File, path: &Path, jobs: &mpsc::Receiver<Job>) {
+pub(super) fn write_all(file: &File, path: &Path, jobs: &mpsc::Receiver<Job>) {
     let mut result = Ok(());
     while let Ok(first) = jobs.recv() {
         let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter()).collect();
         if result.is_ok() {
             let bytes = batch.iter().map(|job| job.line.as_slice()).collect::<Vec<_>>().concat();
-            result = file
-                .write_all(&bytes)
+            result = lines::append(file, &bytes)
                 .and_then(|()| file.sync_data())
                 .map_err(|source| chain(&files::Error::new("write", path, source)));
         }
@@ -225,38 +222,23 @@ pub(super) fn write_all(mut file: &File, path: &Path, jobs: &mpsc::Receiver<Job>
 }
 
 fn open(path: &Path) -> Result<File, files::Error> {
-    let directory = files::parent(path);
-    files::private_dir(directory)?;
     let is_new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
-        .map_err(|source| files::Error::new("write", path, source))?;
+    let file = lines::open(path)?;
     if is_new {
         // Without this the file itself can be lost in a power cut.
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        let synced = File::open(files::parent(path)).and_then(|directory| directory.sync_all());
         synced.map_err(|source| files::Error::new("write", path, source))?;
     }
     Ok(file)
 }
 
-/// A line that a power cut left half written is ended, so that the next one is a line of its own.
-fn end_half_a_line(mut file: &File) -> io::Result<()> {
-    if file.metadata()?.len() == 0 {
-        return Ok(());
+/// A line that a power cut left half written is ended before anybody reads on: nobody is at it any more.
+fn end_half_a_line(file: &File) -> io::Result<()> {
+    if lines::ends_in_the_middle(file)? {
+        lines::append(file, b"")?;
+        file.sync_data()?;
     }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    if last == *b"\n" {
-        return Ok(());
-    }
-    file.write_all(b"\n")?;
-    file.sync_data()
+    Ok(())
 }
 
 /// An id that no other run has. One process at a time has the journal, and it begins one run a second at most; tests

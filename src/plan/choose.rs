@@ -9,7 +9,6 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use crate::config::unknown;
 use crate::hub::{Fleet, Hub};
 use crate::observed::OpenrcFile;
 
@@ -140,7 +139,7 @@ fn patterns(option: &str, texts: &[String], problems: &mut Vec<String>) -> Vec<P
 
 fn no_hub(fleet: &Fleet, pattern: &Pattern) -> String {
     match pattern {
-        Pattern::Name(name) => unknown(fleet, name),
+        Pattern::Name(name) => fleet.unknown_hub(name),
         _ => format!(
             "no hub's name matches {:?}{}",
             pattern.text(),

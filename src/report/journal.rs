@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::apply::delete::{Evidence, Outcome};
+use crate::files::lines::Problem;
 use crate::hub::HubName;
-use crate::journal::{Begin, Fate, History, Problem, RunHistory, VolumeHistory, Who};
+use crate::journal::{Begin, Fate, History, RunHistory, VolumeHistory, Who};
 use crate::observed::Project;
 use crate::plan::orphans::Decided;
 

@@ -429,7 +429,7 @@ mod tests {
         let mut hub = crate::hub::samples::hub("a");
         let plain = of(&hub);
         assert!(!plain.env.keys().any(|name| name.contains("JUMP") || name.contains("AUTH")));
-        let at = crate::config::values::jump("op@bastion:2222").unwrap();
+        let at = crate::hub::JumpAddress { user: "op".to_owned(), host: "bastion".to_owned(), port: 2222 };
         hub.ssh.jump = Some(crate::hub::JumpHost { at, key: hub.ssh.key.clone() });
         let same_key = of(&hub);
         assert_eq!(same_key.drift_from(&plain.fingerprint()), [Part::Environment]);

@@ -108,7 +108,7 @@ impl Cloud {
                 .when(Cause::may_pass)
                 .adjust(|cause, delay| cause.delay(delay, limit))
                 .await
-                .map_err(|cause| Error::login(&settings, cause.scrubbed(env)))?,
+                .map_err(|cause| Error::LogIn { host: settings.host(), source: cause.scrubbed(env) })?,
         };
         let project = session.token.project(&settings);
         Ok(Self {

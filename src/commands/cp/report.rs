@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Done, Job};
-use crate::cli::Format;
 use crate::commands::context::{print, print_json, tell};
+use crate::commands::format::Format;
 use crate::copy::{LeftOut, Trouble};
 use crate::exit::{Exit, Failure};
 use crate::report::{Progress, Table, bytes};

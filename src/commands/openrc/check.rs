@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::apply::openrc::{self as apply, Place, backup_of};
-use crate::cli::Format;
 use crate::clock;
 use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, print, print_json, tell};
+use crate::commands::format::Format;
 use crate::config::{self, values};
 use crate::exit::{Exit, Failure};
 use crate::files;

@@ -56,6 +56,6 @@ pub(super) async fn run(
     }
     let (all, left) = (saved.volumes.len() as u64, both.volumes().len());
     tell(&format!("of {} in the plan, {left} can be deleted\n", count(all, "volume")));
-    let wanted = Wanted { plan, deletions: &both, dropped: Some(&dropped), resumed: None };
+    let wanted = Wanted { plan, deletions: &both, dropped: Some(&dropped), earlier: None };
     delete::run(args, context, fleet, wanted, world).await
 }

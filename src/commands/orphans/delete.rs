@@ -1,6 +1,5 @@
 //! `fleet orphans --delete`: what is done once the orphans are known.
 
-use super::resume::Resumed;
 use super::{Args, Format, confirm, shown, text};
 use crate::apply::delete::{self, Limits, Summary, Terms};
 use crate::apply::world::RealWorld;
@@ -21,8 +20,14 @@ pub(super) struct Wanted<'w> {
     pub(super) deletions: &'w Deletions,
     /// What a saved plan has beside them.
     pub(super) dropped: Option<&'w [Dropped]>,
-    /// The runs that they are left of.
-    pub(super) resumed: Option<Resumed>,
+    /// What they are left of.
+    pub(super) earlier: Option<Earlier>,
+}
+
+/// Runs that did not live to see their end, and that this one goes on with. As long as this is there, nobody else deletes anything.
+pub(super) struct Earlier {
+    pub(super) journal: Journal,
+    pub(super) runs: Vec<String>,
 }
 
 /// Shows what would be deleted, and deletes it if that is confirmed.
@@ -33,7 +38,7 @@ pub(super) async fn run(
     wanted: Wanted<'_>,
     world: &RealWorld<'_>,
 ) -> Result<Exit, Failure> {
-    let Wanted { plan, deletions, dropped, resumed } = wanted;
+    let Wanted { plan, deletions, dropped, earlier } = wanted;
     // With --confirm, the one JSON document that is written is about what was done.
     match args.format {
         Format::Table | Format::Csv => {
@@ -62,12 +67,9 @@ pub(super) async fn run(
         });
     }
     context.begins(fleet, []);
-    let (journal, resumed) = match resumed {
-        Some(resumed) => {
-            let Resumed { journal, runs, .. } = resumed;
-            (journal, runs)
-        }
-        None => (Journal::open(fleet).await?, Vec::new()),
+    let Earlier { journal, runs: resumed } = match earlier {
+        Some(earlier) => earlier,
+        None => Earlier { journal: Journal::open(fleet).await?, runs: Vec::new() },
     };
     let run = journal.begin(fleet, deletions, confirmed.how(), resumed.clone()).await?;
     // Only now: what is left of them is in the plan of a run that is written down.

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::Args;
-use super::delete::{self, Wanted};
+use super::delete::{self, Earlier, Wanted};
 use crate::apply::delete::{Limits, Outcome, Settled, Trouble, settle};
 use crate::apply::world::RealWorld;
 use crate::commands::context::{Context, tell};
@@ -17,11 +17,9 @@ use crate::report::journal::settled as report;
 use crate::report::orphans::dropped as dropped_line;
 use crate::text::clean;
 
-/// Runs that are being resumed. As long as this is there, nobody else deletes anything.
+/// Runs that are being resumed.
 pub(super) struct Resumed {
-    pub(super) journal: Journal,
-    /// Those that did not live to see their end.
-    pub(super) runs: Vec<String>,
+    earlier: Earlier,
     /// Volumes of their plans that are not done with.
     wanted: Vec<Decided>,
     /// Volumes of which nobody knows what became of them.
@@ -56,15 +54,16 @@ impl Resumed {
             tell(&format!("the journal: {}\n", clean(&problem.to_string())));
         }
         let found = Self::of(journal, &history, &fleet.name);
-        Ok((!found.runs.is_empty() || !found.open.is_empty()).then_some(found))
+        Ok((!found.earlier.runs.is_empty() || !found.open.is_empty()).then_some(found))
     }
 
     fn of(journal: Journal, history: &History, fleet: &str) -> Self {
-        let mut found = Self { journal, runs: Vec::new(), wanted: Vec::new(), open: Vec::new() };
+        let earlier = Earlier { journal, runs: Vec::new() };
+        let mut found = Self { earlier, wanted: Vec::new(), open: Vec::new() };
         for run in history.unsettled(fleet) {
             let goes_on = run.end.is_none();
             if goes_on {
-                found.runs.push(run.id.clone());
+                found.earlier.runs.push(run.id.clone());
             }
             for volume in run.volumes.iter().filter(|volume| !volume.is_done()) {
                 // Without a line that tells which volume it was, there is nothing to ask for.
@@ -110,7 +109,7 @@ impl Resumed {
                     continue;
                 }
             };
-            self.journal.go_on(&run).settle(&decided.volume.id, &outcome).await?;
+            self.earlier.journal.go_on(&run).settle(&decided.volume.id, &outcome).await?;
             say(report(&run, &decided, &outcome));
             match outcome {
                 Outcome::Failed { .. } if goes_on => self.wanted.push(decided),
@@ -151,16 +150,17 @@ pub(super) async fn go_on(
     world: &RealWorld<'_>,
     resumed: Resumed,
 ) -> Result<Exit, Failure> {
-    let (rest, dropped) = deletions.only(plan, &resumed.wanted);
+    let Resumed { earlier, wanted, open: _ } = resumed;
+    let (rest, dropped) = deletions.only(plan, &wanted);
     for one in &dropped {
         tell(&format!("{}\n", dropped_line(one)));
     }
     if rest.is_empty() {
-        resumed.journal.end_all(&resumed.runs, None).await?;
-        if !resumed.runs.is_empty() {
-            tell(&format!("nothing is left to do of {}\n", resumed.runs.join(", ")));
+        earlier.journal.end_all(&earlier.runs, None).await?;
+        if !earlier.runs.is_empty() {
+            tell(&format!("nothing is left to do of {}\n", earlier.runs.join(", ")));
         }
     }
-    let wanted = Wanted { plan, deletions: &rest, dropped: Some(&dropped), resumed: Some(resumed) };
+    let wanted = Wanted { plan, deletions: &rest, dropped: Some(&dropped), earlier: Some(earlier) };
     delete::run(args, context, fleet, wanted, world).await
 }

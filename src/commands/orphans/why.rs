@@ -2,12 +2,12 @@
 
 use super::{Args, Format, shown};
 use crate::commands::context::tell;
-use crate::config::nearest;
 use crate::exit::{Exit, Failure};
 use crate::hub::Fleet;
 use crate::observed::VolumeView;
 use crate::plan::orphans::{Explained, why};
 use crate::report::orphans as report;
+use crate::text::nearest;
 
 /// Explains the volume of an id, or all volumes of a name.
 pub(super) fn run(args: &Args, wanted: &str, fleet: &Fleet, view: &VolumeView) -> Result<Exit, Failure> {

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::cli::Format;
 use crate::clock;
 use crate::commands::choose::Hubs;
 use crate::commands::context::{Context, print, print_json, tell_unseen};
+use crate::commands::format::Format;
 use crate::exit::{Exit, Failure};
 use crate::observe::{Sandboxes, look_at_tunnels};
 use crate::observed::{Tunnel, TunnelLook, Unseen};

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 
-use crate::config::nearest;
+use crate::text::nearest;
 
 /// How many names are suggested.
 const NEAR: usize = 3;

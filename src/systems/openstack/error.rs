@@ -7,9 +7,8 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Response};
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use crate::observed::CredentialKind;
 use crate::secret::OpenrcEnv;
-
-use super::openrc::{Kind, Settings};
 
 /// The most characters of a server's message that are worth showing.
 const MESSAGE_LIMIT: usize = 300;
@@ -114,13 +113,13 @@ pub enum Cause {
     #[error("Keystone refused the {kind}: it has expired, or it is wrong (Keystone does not tell which)")]
     Credentials {
         /// What was used.
-        kind: Kind,
+        kind: CredentialKind,
     },
     /// Keystone's 404 to a login.
     #[error("Keystone does not know the {kind}{}{message}", if .message.is_empty() { "" } else { ": " })]
     Unknown {
         /// What was used.
-        kind: Kind,
+        kind: CredentialKind,
         /// What Keystone said.
         message: String,
     },
@@ -150,10 +149,6 @@ pub enum Nature {
 }
 
 impl Error {
-    pub(super) fn login(settings: &Settings, source: Cause) -> Self {
-        Self::LogIn { host: settings.host(), source }
-    }
-
     pub(super) fn openrc(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Openrc { problem: problem.into(), hint: Some(hint.into()) }
     }
@@ -243,7 +238,7 @@ impl Cause {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Credentials { kind } | Self::Unknown { kind, .. } => Some(kind.hint().to_owned()),
+            Self::Credentials { kind } | Self::Unknown { kind, .. } => Some(refused(*kind).to_owned()),
             Self::TimedOut(_) | Self::Unreachable(_) => {
                 Some("check OS_AUTH_URL, and whether this machine can reach it".to_owned())
             }
@@ -266,7 +261,7 @@ impl Cause {
         Self::Unreachable(innermost.to_string())
     }
 
-    pub(super) fn unknown_credential(kind: Kind, message: &str) -> Self {
+    pub(super) fn unknown_credential(kind: CredentialKind, message: &str) -> Self {
         Self::Unknown { kind, message: message.to_owned() }
     }
 
@@ -312,4 +307,15 @@ pub(super) fn message(response: &Response<Bytes>) -> String {
 /// Only once the secrets are out: one that was cut in two would not be found.
 fn cut(message: &str) -> String {
     message.chars().take(MESSAGE_LIMIT).collect()
+}
+
+/// What to do when Keystone refuses credentials.
+fn refused(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::ApplicationCredential => {
+            "make a new application credential in the project and put its id and secret into the openrc"
+        }
+        CredentialKind::Password => "correct the openrc, or use an application credential",
+        CredentialKind::Token => "tokens expire soon: use an application credential",
+    }
 }

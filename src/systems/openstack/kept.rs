@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::openrc::{Kind, Settings};
+use super::openrc::Settings;
 use super::wire::Token;
 use crate::files;
+use crate::observed::CredentialKind;
 use crate::text::hex;
 
 /// A token that ends within this time is as good as none: a run may take as long.
@@ -97,7 +98,8 @@ impl Tokens {
 
     /// Where a login's token is, and the login's digest.
     fn place(&self, settings: &Settings) -> Option<(PathBuf, String)> {
-        let directory = self.directory.as_ref().filter(|_| settings.kind == Kind::ApplicationCredential)?;
+        let directory =
+            self.directory.as_ref().filter(|_| settings.kind == CredentialKind::ApplicationCredential)?;
         // The same secret for another cloud or region is another login: the token's project is known by them too.
         let asked = (&settings.auth_url, &settings.region, &settings.login);
         let digest = hex(&Sha256::digest(serde_json::to_vec(&asked).ok()?));

@@ -5,24 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::observed::CredentialKind;
 use crate::secret::OpenrcEnv;
 
 use super::error::Error;
-
-pub(super) use crate::observed::CredentialKind as Kind;
-
-impl Kind {
-    /// What to do when Keystone refuses it.
-    pub(super) fn hint(self) -> &'static str {
-        match self {
-            Self::ApplicationCredential => {
-                "make a new application credential in the project and put its id and secret into the openrc"
-            }
-            Self::Password => "correct the openrc, or use an application credential",
-            Self::Token => "tokens expire soon: use an application credential",
-        }
-    }
-}
 
 /// What an openrc says.
 #[derive(Clone)]
@@ -33,7 +19,7 @@ pub(super) struct Settings {
     /// `public`, `internal` or `admin`.
     pub(super) interface: String,
     pub(super) cacert: Option<String>,
-    pub(super) kind: Kind,
+    pub(super) kind: CredentialKind,
     /// The body of the request for a token. Has secrets in it.
     pub(super) login: Value,
 }
@@ -42,9 +28,9 @@ impl Settings {
     pub(super) fn new(env: &OpenrcEnv) -> Result<Self, Error> {
         let kind = kind(env)?;
         let login = match kind {
-            Kind::ApplicationCredential => application_credential(env)?,
-            Kind::Password => password(env)?,
-            Kind::Token => token(env)?,
+            CredentialKind::ApplicationCredential => application_credential(env)?,
+            CredentialKind::Password => password(env)?,
+            CredentialKind::Token => token(env)?,
         };
         Ok(Self {
             auth_url: auth_url(env)?,
@@ -118,25 +104,29 @@ fn cacert(env: &OpenrcEnv) -> Result<Option<String>, Error> {
     ))
 }
 
-fn kind(env: &OpenrcEnv) -> Result<Kind, Error> {
+fn kind(env: &OpenrcEnv) -> Result<CredentialKind, Error> {
     match env.get("OS_AUTH_TYPE") {
-        Some("v3applicationcredential" | "applicationcredential") => Ok(Kind::ApplicationCredential),
-        Some("v3password" | "password") => Ok(Kind::Password),
-        Some("v3token" | "token") => Ok(Kind::Token),
+        Some("v3applicationcredential" | "applicationcredential") => {
+            Ok(CredentialKind::ApplicationCredential)
+        }
+        Some("v3password" | "password") => Ok(CredentialKind::Password),
+        Some("v3token" | "token") => Ok(CredentialKind::Token),
         Some(other) => Err(Error::openrc(
             format!("OS_AUTH_TYPE is {other:?}, which fleet does not know"),
             "use an application credential (v3applicationcredential)",
         )),
-        None if env.get("OS_APPLICATION_CREDENTIAL_SECRET").is_some() => Ok(Kind::ApplicationCredential),
-        None if env.get("OS_TOKEN").is_some() => Ok(Kind::Token),
-        None => Ok(Kind::Password),
+        None if env.get("OS_APPLICATION_CREDENTIAL_SECRET").is_some() => {
+            Ok(CredentialKind::ApplicationCredential)
+        }
+        None if env.get("OS_TOKEN").is_some() => Ok(CredentialKind::Token),
+        None => Ok(CredentialKind::Password),
     }
 }
 
 /// The project that a login asks for, where the openrc names it by its id. An application credential has one of its own,
 /// whatever else its openrc says.
 pub(super) fn named_project(env: &OpenrcEnv, settings: &Settings) -> Option<(String, String)> {
-    if settings.kind == Kind::ApplicationCredential {
+    if settings.kind == CredentialKind::ApplicationCredential {
         return None;
     }
     let id = env.get("OS_PROJECT_ID").or_else(|| env.get("OS_TENANT_ID"))?;

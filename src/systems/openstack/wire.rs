@@ -121,18 +121,8 @@ impl Token {
     /// Cinder's URL in the region and for the interface that the openrc names.
     pub(super) fn cinder(&self, settings: &Settings) -> Result<&str, Cause> {
         for kind in CINDER {
-            let mut urls: Vec<&str> = self
-                .endpoints(kind, settings)
-                .filter(|endpoint| endpoint.interface == settings.interface)
-                .map(|endpoint| endpoint.url.as_str())
-                .collect();
-            urls.sort_unstable();
-            urls.dedup();
-            match urls.as_slice() {
-                [] => {}
-                [one] => return Ok(one),
-                // Volumes of another region would be missing from the list without a word.
-                _ => return Err(Cause::Answer(several("Cinders", settings))),
+            if let Some(url) = only(self.endpoints(kind, settings), "Cinders", settings)? {
+                return Ok(url);
             }
         }
         Err(none("Cinder", settings))
@@ -145,17 +135,8 @@ impl Token {
         if there.peek().is_none() {
             return Ok(None);
         }
-        let mut urls: Vec<&str> = there
-            .filter(|endpoint| endpoint.interface == settings.interface)
-            .map(|endpoint| endpoint.url.as_str())
-            .collect();
-        urls.sort_unstable();
-        urls.dedup();
-        match urls.as_slice() {
-            [] => Err(none("Nova", settings)),
-            [one] => Ok(Some(one)),
-            _ => Err(Cause::Answer(several("Novas", settings))),
-        }
+        let url = only(there, "Novas", settings)?;
+        url.map(Some).ok_or_else(|| none("Nova", settings))
     }
 
     /// A service's endpoints in the region that the openrc names, for every interface.
@@ -170,6 +151,20 @@ impl Token {
             .flat_map(|service| &service.endpoints)
             .filter(move |endpoint| settings.region.is_none() || endpoint.region == settings.region)
     }
+}
+
+/// The URL of a service's endpoints for the interface that the openrc names; `None` where there is none for it. Two are an error:
+/// what only the other one knows would be missing from a list without a word.
+fn only<'a>(
+    endpoints: impl Iterator<Item = &'a Endpoint>,
+    what: &str,
+    settings: &Settings,
+) -> Result<Option<&'a str>, Cause> {
+    let mut urls = endpoints
+        .filter(|endpoint| endpoint.interface == settings.interface)
+        .map(|endpoint| endpoint.url.as_str());
+    let Some(url) = urls.next() else { return Ok(None) };
+    if urls.all(|other| other == url) { Ok(Some(url)) } else { Err(Cause::Answer(several(what, settings))) }
 }
 
 fn none(what: &str, settings: &Settings) -> Cause {

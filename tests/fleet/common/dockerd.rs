@@ -1,7 +1,6 @@
 //! A Docker engine of a test's own, beside the machine's: another data root, another socket, another bridge. It can be stopped and
 //! started again while everybody else's containers go on.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::sweeper::Sweeper;
 use super::world::{docker, eventually, sh, try_sh};
 
 /// An engine takes 1 to 3 s to start on a quiet machine.
@@ -47,8 +47,8 @@ pub struct Dockerd {
     engine: Option<Child>,
     /// What it is started with beside the usual.
     more: Vec<String>,
-    /// Takes everything away when its standard input ends: when this is dropped, and when the test's process is gone.
-    away: Option<Child>,
+    /// Takes everything away.
+    away: Option<Sweeper>,
 }
 
 impl Dockerd {
@@ -62,15 +62,7 @@ impl Dockerd {
         let dir = TempDir::with_prefix(format!("fleet-test-dockerd-{name}-")).expect("a directory").keep();
         // The kernel's names have 15 characters at most.
         let bridge = format!("ft{}{name}", std::process::id()).chars().take(15).collect::<String>();
-        let away = as_root("sh")
-            .args(["-c", &format!("cat >/dev/null; {AWAY}"), "sh"])
-            .args([dir.as_os_str(), bridge.as_ref()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0) // Ctrl-C is for the tests
-            .spawn()
-            .expect("sh starts");
+        let away = Sweeper::new(as_root("sh"), AWAY, &[dir.as_os_str(), bridge.as_ref()]);
         // From here on whatever fails, it is taken away.
         let more = more(&dir);
         let mut this = Self { dir, bridge, gateway: String::new(), engine: None, more, away: Some(away) };
@@ -185,10 +177,7 @@ impl Drop for Dockerd {
     fn drop(&mut self) {
         // Whoever waits for a process to be gone waits for its parent, too.
         let engine = self.engine.take().map(|mut engine| std::thread::spawn(move || engine.wait()));
-        if let Some(mut away) = self.away.take() {
-            drop(away.stdin.take());
-            let _ = away.wait();
-        }
+        drop(self.away.take());
         if let Some(engine) = engine {
             let _ = engine.join();
         }

@@ -6,9 +6,8 @@ use std::net::{Shutdown, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tempfile::TempDir;
 
 use super::Fleet;
 use super::dockerd::Dockerd;
+use super::sweeper::Sweeper;
 use super::world::{docker, eventually, sh, try_sh, world};
 
 /// The second engine, started with the first test that needs it and taken away with this process, however it ends.
@@ -223,8 +223,7 @@ fn machine() -> String {
 pub struct Machine {
     pub ip: String,
     dir: TempDir,
-    /// Takes it away when its standard input ends: when this process has gone.
-    _away: Child,
+    _away: Sweeper,
 }
 
 /// Lets the operator's key in, and nothing else.
@@ -248,14 +247,7 @@ impl Machine {
             format!("{}:/var/run/docker.sock", second().socket().display()),
         );
         let name = machine();
-        let away = Command::new("sh")
-            .args(["-c", "cat >/dev/null; docker rm -f \"$1\"", "sh", &name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0) // Ctrl-C is for the tests
-            .spawn()
-            .expect("sh starts");
+        let away = Sweeper::new(Command::new("sh"), "docker rm -f \"$1\"", &[&name]);
         docker(&[
             "run",
             "-d",

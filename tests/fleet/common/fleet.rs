@@ -5,7 +5,6 @@ use std::fs::OpenOptions;
 use std::hash::{Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 use super::pty::Pty;
+use super::sweeper::Sweeper;
 use super::world::{WorldHub, docker, try_sh, world};
 
 /// A fleet with a directory of its own. When it is dropped, its sandboxes go with it.
@@ -108,28 +108,28 @@ pub fn answers(clusters: &[&str]) -> String {
     clusters.iter().map(table).collect()
 }
 
-/// Where all fleets of this process have their directories.
-///
-/// Beside it stands a shell that takes away what is left, containers too, when the process is gone, also when it was
-/// killed: its standard input ends with us.
+/// Where all fleets of this process have their directories. What is left of them goes with this process, containers too.
 fn scratch() -> &'static Path {
-    static SCRATCH: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    static SCRATCH: OnceLock<(PathBuf, Sweeper)> = OnceLock::new();
     let (path, _) = SCRATCH.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("fleet-test-").tempdir().expect("a directory").keep();
-        let rest =
-            "cat >/dev/null; docker ps -aq --filter \"name=^$1-\" | xargs -r docker rm -f; rm -rf \"$2\"";
-        let sweeper = Command::new("sh")
-            .args(["-c", rest, "sh", &prefix()])
-            .arg(&dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0) // Ctrl-C is for the tests
-            .spawn()
-            .expect("sh starts");
+        let rest = "docker ps -aq --filter \"name=^$1-\" | xargs -r docker rm -f; rm -rf \"$2\"";
+        let sweeper = Sweeper::new(Command::new("sh"), rest, &[prefix().as_ref(), dir.as_os_str()]);
         (dir, sweeper)
     });
     path
+}
+
+/// The fleet command for the `fleet.toml` of a directory, ready to be run.
+pub fn fleet_in(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("FLEET_CONFIG", dir.join("fleet.toml"))
+        .env_remove("DOCKER_HOST")
+        .stdin(Stdio::null());
+    command
 }
 
 /// What the names of this process's fleets begin with.
@@ -243,14 +243,7 @@ impl Fleet {
 
     /// The command, ready to be run.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("FLEET_CONFIG", self.path("fleet.toml"))
-            .env_remove("DOCKER_HOST")
-            .stdin(Stdio::null());
-        command
+        fleet_in(self.dir.path(), args)
     }
 
     /// Starts fleet beside the test.

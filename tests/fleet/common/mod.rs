@@ -8,6 +8,7 @@ pub mod openstack;
 pub mod outside;
 pub mod pty;
 pub mod standin;
+pub mod sweeper;
 pub mod volumes;
 pub mod watched;
 pub mod world;

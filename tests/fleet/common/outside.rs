@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::fleet::fleet_in;
 use super::world::eventually;
 use super::{Run, standing};
 
@@ -58,14 +59,7 @@ impl Outside {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("FLEET_CONFIG", self.path("fleet.toml"))
-            .env_remove("DOCKER_HOST")
-            .stdin(Stdio::null());
-        command
+        fleet_in(self.dir.path(), args)
     }
 
     pub fn fleet(&self, args: &[&str]) -> Run {
