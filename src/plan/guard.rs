@@ -93,6 +93,18 @@ mod tests {
         assert_eq!(guarded(&[], &["kubectl".to_owned(), "delete".to_owned()]), None);
     }
 
+    #[test]
+    fn a_script_comes_under_a_guard_by_one_of_its_lines_and_what_it_is_given() {
+        let of = |lines: &[&str], arguments: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+            guarded_script(&GUARDS.map(str::to_owned), &owned(lines), &owned(arguments)).map(str::to_owned)
+        };
+        assert_eq!(of(&["set -e", "helm uninstall jhub"], &[]).as_deref(), Some("helm uninstall"));
+        assert_eq!(of(&["kubectl \"$@\""], &["delete", "pvc"]).as_deref(), Some("kubectl delete"));
+        assert_eq!(of(&["kubectl get pods", "delete"], &[]), None);
+        assert_eq!(of(&[], &["kubectl", "delete"]), None);
+    }
+
     proptest! {
         #[test]
         fn words_between_and_around_hide_nothing(

@@ -187,6 +187,14 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_may_be_until_this_very_moment_and_have_a_reason_as_long_as_cinder_takes_one() {
+        let reason = "\u{fc}".repeat(VALUE_LIMIT);
+        let wish = Wish { until: Some("2026-03-01T12:00:00Z"), reason: Some(&reason) };
+        let after = wish.change(&Metadata::new(), now()).unwrap().set;
+        assert_eq!(judged(&after).0, Class::Kept);
+    }
+
+    #[test]
     fn a_volume_is_meant_by_its_id_or_by_a_name_that_no_other_has() {
         let twin = Volume { name: volume(1).name, ..volume(2) };
         let mut view = view(vec![volume(1), twin, volume(3)], vec![vec![]]);

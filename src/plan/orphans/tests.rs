@@ -493,7 +493,9 @@ fn totals_are_counted_by_project_and_class() {
     let alpha = project("alpha");
     assert_eq!(plan.totals()[&(&alpha, Class::Orphan)], Total { volumes: 2, gib: 20 });
     assert_eq!(plan.totals()[&(&alpha, Class::InUse)], Total { volumes: 1, gib: 10 });
-    assert_eq!(plan.deletions().unwrap().total(), Total { volumes: 2, gib: 20 });
+    let deletions = plan.deletions().unwrap();
+    assert_eq!(deletions.total(), Total { volumes: 2, gib: 20 });
+    assert_eq!(deletions.totals(), BTreeMap::from([(&alpha, Total { volumes: 2, gib: 20 })]));
 }
 
 /// The second hub was taken out of the fleet, and is remembered.
@@ -633,6 +635,7 @@ fn a_plan_says_what_it_was_made_from() {
     assert_eq!(made.seen_at(), view.seen_at);
     let deletions = made.deletions().unwrap();
     assert_eq!(deletions.hubs().iter().collect::<Vec<_>>(), [&hub("hub-0"), &hub("hub-1")]);
+    assert!(!deletions.is_empty());
     view.unseen.push(silent("hub-1"));
     let incomplete = plan(&view, &rules());
     assert_eq!(incomplete.unseen(), [silent("hub-1")]);
