@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::elsewhere::{has_files, has_the_same};
 use super::host_keys::{self, Demanded, ssh_failure};
+use super::turns::{Turn, Turns};
 use crate::config::NewHub;
 use crate::exit::Failure;
 use crate::files;
@@ -61,11 +62,13 @@ pub async fn create(
 ) -> Result<(), Failure> {
     let mut undo = Undo::default();
     let mut at = Step::Sandbox;
+    let turns = Turns::default();
+    let turn = turns.turn().await;
     let steps = async {
         has_files(creation.engine, creation.fleet, creation.hub).await?;
         at = Step::HostKey;
         let pins = look_at_keys(creation.fleet, creation.hub, creation.host_keys, tell).await?;
-        steps(creation, &pins, &mut undo, &mut at, std::future::ready(()), tell).await?;
+        steps(creation, &pins, &mut undo, &mut at, turn, tell).await?;
         at = Step::Declare;
         tell(Event::Begin(at));
         declare(creation.engine, creation.fleet, creation.hub, new, tell).await
@@ -88,7 +91,7 @@ async fn steps(
     pins: &Pins,
     undo: &mut Undo,
     at: &mut Step,
-    runs: impl Future<Output = ()>,
+    mut turn: Turn<'_>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let Creation { engine, fleet, hub, replaces, interrupt, .. } = creation;
@@ -117,10 +120,14 @@ async fn steps(
 
     begin(Step::Sandbox, tell);
     let spec = SandboxSpec::new(fleet, hub, owner);
+    let to_make = turn.to_make().await;
     let id = undo.make_container(engine, spec.clone(), interrupt).await?;
+    drop(to_make);
+    let to_start = turn.to_start().await;
     engine.start(&id).await?;
+    drop(to_start);
     has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;
-    runs.await;
+    turn.to_ask().await;
 
     begin(Step::Tunnel, tell);
     wait_for_tunnel(engine, fleet, hub, &id).await?;
@@ -132,10 +139,10 @@ async fn steps(
 }
 
 /// Makes what is missing of a hub that fleet.toml has. What was made stays where a later step fails: the sandbox goes on
-/// trying, and the next run goes on from there. `runs` is waited for once the sandbox runs, before it is asked anything.
+/// trying, and the next run goes on from there.
 pub async fn complete(
     creation: &Creation<'_>,
-    runs: impl Future<Output = ()>,
+    turn: Turn<'_>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
     let mut at = Step::Sandbox;
@@ -154,7 +161,7 @@ pub async fn complete(
             tell(Event::Begin(at));
             host_keys::reach(creation.fleet, creation.hub, &pins).await?;
         }
-        steps(creation, &pins, &mut undo, &mut at, runs, tell).await
+        steps(creation, &pins, &mut undo, &mut at, turn, tell).await
     };
     let completed = Box::pin(steps).await;
     // It stays, however far that got.

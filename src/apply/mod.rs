@@ -9,5 +9,6 @@ pub mod mark;
 pub mod openrc;
 pub mod reconcile;
 pub mod tunnel;
+mod turns;
 pub mod upgrade;
 pub mod world;

@@ -1,20 +1,19 @@
 //! Gives every hub the sandbox that a plan says it needs.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::adopt::bring_tunnel_up;
 use super::create::{self, Creation, complete, wait_for_tunnel};
 use super::tunnel::{go_another_way, reconnect};
+use super::turns::{Turn, Turns};
 use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::plan::reconcile::{Action, Step};
 use crate::systems::docker::Engine;
-
-/// How many sandboxes are made at once: one engine makes them, and on two cores more only wait for each other.
-const PARALLEL: u32 = 8;
 
 /// How many hubs at once, with those whose API is waited for.
 const UNDER_WAY: usize = 64;
@@ -83,14 +82,17 @@ pub async fn reconcile(
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) {
-    let making = &Semaphore::new(PARALLEL as usize);
+    // Each engine's own: one that hangs keeps nobody waiting elsewhere.
+    let turns: BTreeMap<_, Turns> = steps.iter().map(|(hub, _)| (&hub.engine, Turns::default())).collect();
+    let turns = &turns;
     stream::iter(steps)
         .for_each_concurrent(UNDER_WAY, |(hub, step)| async move {
-            let turn = making.acquire().await.ok();
+            let Some(turns) = turns.get(&hub.engine) else { return };
+            let turn = turns.turn().await;
             if interrupt.is_asked() {
                 return;
             }
-            match Box::pin(one(engine, fleet, hub, step, (making, turn), interrupt, tell)).await {
+            match Box::pin(one(engine, fleet, hub, step, (turns, turn), interrupt, tell)).await {
                 Ok(()) if step.action == Action::None => {}
                 Ok(()) => tell(Event::Done(hub, &step.action)),
                 Err(failure) => tell(Event::Failed(hub, failure)),
@@ -147,26 +149,20 @@ async fn clear(
     Ok(())
 }
 
-/// Takes one step. The turn is given to another hub once this one's sandbox runs; and all that wait for theirs come before what runs
-/// is asked anything, which costs as much again.
+/// Takes one step.
 async fn one(
     engine: &Engine,
     fleet: &Fleet,
     hub: &Hub,
     step: &Step,
-    (making, turn): (&Semaphore, Option<SemaphorePermit<'_>>),
+    (turns, turn): (&Turns, Turn<'_>),
     interrupt: &Interrupt,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<(), Failure> {
     let make = async |replaces: Option<&str>, turn| {
         let by_another_way = replaces.is_some() && step.changes_the_way(hub, hub.jump_known_hosts().exists());
         let creation = Creation { replaces, by_another_way, ..Creation::new(engine, fleet, hub, interrupt) };
-        let runs = async {
-            drop(turn);
-            // Whoever asks for all turns gets them when nobody who came before wants one any more.
-            drop(making.acquire_many(PARALLEL).await);
-        };
-        complete(&creation, runs, &mut |event| tell(Event::Making(hub, event))).await
+        complete(&creation, turn, &mut |event| tell(Event::Making(hub, event))).await
     };
     match (&step.action, step.sandbox.as_deref()) {
         // Its tunnel may still be coming up: whoever started it may have been stopped before that was seen.
@@ -181,8 +177,10 @@ async fn one(
         (Action::Finish, _) => finish(Upgrade { engine, fleet, hub, interrupt }).await,
         (Action::Clear { .. }, _) => clear(engine, fleet, hub, step, interrupt).await,
         (Action::Start, Some(id)) => {
-            engine.start(id).await?;
             drop(turn);
+            let to_start = turns.to_start().await;
+            engine.start(id).await?;
+            drop(to_start);
             answers(engine, fleet, hub, id, interrupt).await
         }
         (Action::Unpause, Some(id)) => {

@@ -2,6 +2,7 @@
 //! Whatever goes wrong, the old one goes on.
 
 use super::create::{self, Creation, complete, try_credentials, wait_for_tunnel};
+use super::turns::Turns;
 use crate::exit::{Exit, Failure};
 use crate::hub::{Fleet, Hub};
 use crate::interrupt::Interrupt;
@@ -33,7 +34,8 @@ pub async fn upgrade(
     engine.rename(old, &fleet.aside_of(&hub.name)).await?;
     let making = async {
         engine.stop(old).await?;
-        complete(&Creation::new(engine, fleet, hub, interrupt), std::future::ready(()), tell).await
+        let turns = Turns::default();
+        complete(&Creation::new(engine, fleet, hub, interrupt), turns.turn().await, tell).await
     };
     let made = interrupt.or(Box::pin(making)).await.unwrap_or_else(|| Err(Failure::interrupted()));
     match made {
