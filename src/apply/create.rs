@@ -123,11 +123,11 @@ async fn steps(
     let to_make = turn.to_make().await;
     let id = undo.make_container(engine, spec.clone(), interrupt).await?;
     drop(to_make);
-    let to_start = turn.to_start().await;
+    let to_start = turn.made().await;
     engine.start(&id).await?;
     drop(to_start);
     has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;
-    turn.to_ask().await;
+    turn.runs().await;
 
     begin(Step::Tunnel, tell);
     wait_for_tunnel(engine, fleet, hub, &id).await?;

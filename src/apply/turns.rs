@@ -63,14 +63,14 @@ impl<'t> Turn<'t> {
     }
 
     /// It is made: another hub can begin. Waits until those have made theirs that came before, and then until it can be started.
-    pub async fn to_start(&mut self) -> Option<SemaphorePermit<'t>> {
+    pub async fn made(&mut self) -> Option<SemaphorePermit<'t>> {
         self.preparing = None;
         after_all(&self.turns.preparing, PREPARING).await;
         self.turns.to_start().await
     }
 
     /// It runs. Waits until all others run that can be started.
-    pub async fn to_ask(&self) {
+    pub async fn runs(&self) {
         after_all(&self.turns.starting, self.turns.at_once).await;
     }
 }
@@ -99,11 +99,11 @@ mod tests {
             sleep(*making).await;
             drop(to_make);
             did("made", hub);
-            let to_start = turn.to_start().await;
+            let to_start = turn.made().await;
             sleep(Duration::from_millis(10)).await;
             drop(to_start);
             did("started", hub);
-            turn.to_ask().await;
+            turn.runs().await;
             did("asked", hub);
         }))
         .await;
@@ -123,7 +123,7 @@ mod tests {
         let turns = Turns::among(4);
         let began = Instant::now();
         let mut making = [Duration::from_millis(50); 10];
-        making[3] = Duration::from_secs(60);
+        making[3] = Duration::from_mins(1);
         let done = done(&turns, &making).await;
         assert_eq!(done.iter().rposition(|(_, hub)| *hub != 3), Some(26), "{done:?}");
         assert!(began.elapsed() < Duration::from_secs(61), "{:?}", began.elapsed());
