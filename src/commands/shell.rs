@@ -109,7 +109,7 @@ async fn one(context: &Context, engine: &Engine, sandbox: &str) -> Result<Exit, 
     };
     // Without one, a shell whose fleet is killed stays; that is no reason not to have it.
     let caretaker = Caretaker::start().ok();
-    let watched = caretaker.as_ref().map(|caretaker| caretaker.begins(engine, sandbox, &mark));
+    let watched = caretaker.as_ref().map(|caretaker| caretaker.begins(engine, sandbox, &mark, &[]));
     let running = engine.exec(sandbox, &spec).await?;
     let exec = running.id.clone();
     let ended = {

@@ -58,7 +58,7 @@ async fn pull_inner(way: Way<'_>, path: &str, recursive: bool, target: &Target) 
         }
     };
     let run = run_bare(
-        Place { engine, sandbox, limit: Some(limit), interrupt, caretaker },
+        Place { engine, sandbox, limit: Some(limit), interrupt, caretaker, leaves: &[] },
         argv,
         Input::None,
         stop,

@@ -18,9 +18,6 @@ const WAITING: usize = 4;
 /// What is kept of what the far end says.
 const SAID: usize = 16 << 10;
 
-/// How long clearing away may take.
-const CLEAR_LIMIT: Duration = Duration::from_secs(10);
-
 /// The shell program of the far end.
 const PLACE: &str = include_str!("place.sh");
 
@@ -56,7 +53,8 @@ pub async fn push(way: Way<'_>, sources: &Arc<Sources>, to: &Destination) -> Res
     let packed = tokio::task::spawn_blocking(move || pack::pack(&packing, send, &counted));
     let mut said = Vec::new();
     let Way { engine, sandbox, limit, interrupt, caretaker, .. } = way;
-    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker };
+    let leaves = leaves(to, &own);
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker, leaves: &leaves };
     let running =
         Box::pin(run_bare(place, argv, Input::Pieces(pieces), interrupt.asked(), async |stream, bytes| {
             if stream == Stream::Stderr {
@@ -66,9 +64,6 @@ pub async fn push(way: Way<'_>, sources: &Arc<Sources>, to: &Destination) -> Res
     let end = counting(running, &moved, way.moved).await;
     // The pieces have no reader any more, so this ends too.
     let packed = packed.await.map_err(Trouble::new)?;
-    if !matches!(end, End::Exited(_)) {
-        clear(way, to, &own).await;
-    }
     match (end, packed) {
         (End::Exited(0), Ok(())) => {
             Ok(Copied { files: sources.files(), bytes: sources.bytes(), left_out: sources.left_out.clone() })
@@ -101,15 +96,10 @@ async fn counting<T>(running: impl Future<Output = T>, own: &AtomicU64, all: &At
     }
 }
 
-/// The far end clears up behind itself, unless it is ended by force.
-async fn clear(way: Way<'_>, to: &Destination, own: &str) {
+/// Where the far end's own directory can be: in what is a directory there, or beside what is to have that name.
+fn leaves(to: &Destination, own: &str) -> [String; 2] {
     let above = to.path.rsplit_once('/').map_or("", |(above, _)| above);
-    let mut argv = ["rm", "-rf", "--"].map(str::to_owned).to_vec();
-    argv.extend([format!("{}/{own}", to.path.trim_end_matches('/')), format!("{above}/{own}")]);
-    let Way { engine, sandbox, interrupt, caretaker, .. } = way;
-    let place = Place { engine, sandbox, limit: Some(CLEAR_LIMIT), interrupt, caretaker };
-    // What is told is why it was ended. A sandbox that does not answer now has its own trap.
-    let _ = run_bare(place, argv, Input::None, std::future::pending(), async |_, _| {}).await;
+    [format!("{}/{own}", to.path.trim_end_matches('/')), format!("{above}/{own}")]
 }
 
 /// A name that nobody else has.

@@ -135,7 +135,7 @@ async fn in_one(
         Err(unseen) => return Fate::Ended(End::Failed { reason: unseen.reason, hint: unseen.hint }),
     };
     let Job { engine, limit, interrupt, caretaker, .. } = job;
-    let at = Place { engine, sandbox: &sandbox.id, limit, interrupt, caretaker };
+    let at = Place { engine, sandbox: &sandbox.id, limit, interrupt, caretaker, leaves: &[] };
     let input = job.input.map_or(Input::None, Input::File);
     let mut why = None;
     let stop = async {

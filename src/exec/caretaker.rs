@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
-use super::ending::end_marked;
+use super::ending::{clear, end_marked, within_limit};
 use crate::hub::{DeclaredEngine, Endpoint, EngineName};
 use crate::interrupt::Interrupt;
 use crate::systems::docker::Engine;
@@ -63,6 +63,8 @@ struct At {
     engine: Endpoint,
     limit: Duration,
     sandbox: String,
+    /// What has to be removed there.
+    leaves: Vec<String>,
 }
 
 /// fleet's end of the line. When it is dropped, a caretaker with nothing to do goes at once, and another one does it.
@@ -107,13 +109,14 @@ impl Caretaker {
         Ok(Self { told: Mutex::new(Told { process, line, open: 0, deaf: None }) })
     }
 
-    /// Tells it of a command, before the engine is asked for it.
-    pub fn begins(&self, engine: &Engine, sandbox: &str, mark: &str) -> Watched<'_> {
+    /// Tells it of a command, before the engine is asked for it, and of the paths in the sandbox that it removes only if it
+    /// comes to its end.
+    pub fn begins(&self, engine: &Engine, sandbox: &str, mark: &str, leaves: &[String]) -> Watched<'_> {
         let mut told = self.told();
         told.open += 1;
         // On an engine that cannot be told, nothing can be begun either.
         if let Ok((engine, limit)) = engine.address(sandbox) {
-            let at = At { engine, limit, sandbox: sandbox.to_owned() };
+            let at = At { engine, limit, sandbox: sandbox.to_owned(), leaves: leaves.to_vec() };
             told.tell(&Word::Begins { mark: mark.to_owned(), at });
         }
         Watched { by: self, mark: mark.to_owned() }
@@ -238,7 +241,10 @@ async fn connect(at: &At) -> Option<Engine> {
 
 async fn end_one(mark: &str, at: &At, engine: Option<&Engine>) -> bool {
     let Some(engine) = engine else { return false };
-    end_marked(engine, &at.sandbox, mark, &Interrupt::manual().1).await.is_ok()
+    let interrupt = Interrupt::manual().1;
+    let ended = end_marked(engine, &at.sandbox, mark, &interrupt).await;
+    // Last: what still runs would make it again.
+    ended.is_ok() && within_limit(&interrupt, clear(engine, &at.sandbox, &at.leaves)).await.is_ok()
 }
 
 #[cfg(test)]
@@ -250,6 +256,7 @@ mod tests {
             engine: Endpoint::Unix("/run/engine".into()),
             limit: Duration::from_secs(3),
             sandbox: sandbox.to_owned(),
+            leaves: vec!["/srv/.fleet-cp-0".to_owned()],
         }
     }
 

@@ -64,6 +64,26 @@ pub(super) async fn within_limit(
     }
 }
 
+/// Removes what a run that was ended by force has not.
+pub(super) async fn clear(engine: &Engine, sandbox: &str, leaves: &[String]) -> Result<(), String> {
+    if leaves.is_empty() {
+        return Ok(());
+    }
+    let argv =
+        ["rm", "-rf", "--"].iter().map(|&word| word.to_owned()).chain(leaves.iter().cloned()).collect();
+    run_to_end(engine, sandbox, argv).await
+}
+
+async fn run_to_end(engine: &Engine, sandbox: &str, argv: Vec<String>) -> Result<(), String> {
+    let spec = ExecSpec { argv, ..Default::default() };
+    let running = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
+    match follow(engine, running, false, async |_, _| {}).await {
+        Ok(End::Exited(0)) => Ok(()),
+        Ok(end) => Err(format!("{end:?}")),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
 /// Ends every process of a run. `exec` is the engine's id of the first one, where it is known.
 pub(super) async fn end_run(
     engine: &Engine,
@@ -74,13 +94,7 @@ pub(super) async fn end_run(
 ) -> Result<(), String> {
     let end = async |more: &[&str]| {
         let argv = [paths::END, mark].iter().chain(more).map(|&word| word.to_owned()).collect();
-        let spec = ExecSpec { argv, ..Default::default() };
-        let ending = engine.exec(sandbox, &spec).await.map_err(|error| chain(&error))?;
-        match follow(engine, ending, false, async |_, _| {}).await {
-            Ok(End::Exited(0)) => Ok(()),
-            Ok(end) => Err(format!("{end:?}")),
-            Err(error) => Err(chain(&error)),
-        }
+        run_to_end(engine, sandbox, argv).await
     };
     loop {
         tokio::select! {

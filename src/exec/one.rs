@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::caretaker::{Caretaker, Watched};
-use super::ending::{end_run, run_mark, within_limit};
+use super::ending::{clear, end_run, run_mark, within_limit};
 use super::output::{End, Stream, follow};
 use crate::interrupt::Interrupt;
 use crate::sandbox::paths;
@@ -46,6 +46,8 @@ pub struct Place<'a> {
     pub interrupt: &'a Interrupt,
     /// Who ends it where fleet is killed.
     pub caretaker: Option<&'a Caretaker>,
+    /// Paths in the sandbox that it removes itself, unless it is ended by force: then they are removed for it.
+    pub leaves: &'a [String],
 }
 
 /// Runs a command in a sandbox with the openrc sourced and hands on its output as it comes, until it ends, its time is
@@ -69,9 +71,9 @@ pub async fn run_bare(
     stop: impl Future<Output = ()>,
     output: impl AsyncFnMut(Stream, Bytes),
 ) -> End {
-    let Place { engine, sandbox, limit, interrupt, caretaker } = place;
+    let Place { engine, sandbox, limit, interrupt, caretaker, leaves } = place;
     let mark = run_mark();
-    let watched = caretaker.map(|caretaker| caretaker.begins(engine, sandbox, &mark));
+    let watched = caretaker.map(|caretaker| caretaker.begins(engine, sandbox, &mark, leaves));
     let is_over = || watched.into_iter().for_each(Watched::ended);
     let stdin = !matches!(input, Input::None);
     let spec = ExecSpec { argv, env: vec![mark.clone()], stdin, ..Default::default() };
@@ -119,7 +121,10 @@ pub async fn run_bare(
     });
     match ended.await {
         Ok(()) => {
-            is_over();
+            // What is told is why it was stopped. What cannot be removed is the caretaker's.
+            if within_limit(interrupt, clear(engine, sandbox, leaves)).await.is_ok() {
+                is_over();
+            }
             stopped
         }
         Err(reason) => End::Failed {
@@ -199,7 +204,7 @@ pub async fn capture(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = std::iter::once(paths::RUN).chain(argv.iter().copied()).map(str::to_owned).collect();
-    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None };
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None, leaves: &[] };
     keep(place, argv, Input::None).await
 }
 
@@ -213,7 +218,7 @@ pub async fn capture_fed(
     interrupt: &Interrupt,
 ) -> Captured {
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
-    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None };
+    let place = Place { engine, sandbox, limit: Some(limit), interrupt, caretaker: None, leaves: &[] };
     keep(place, argv, Input::Bytes(input)).await
 }
 

@@ -222,7 +222,7 @@ fn one_sandbox_that_is_stopped_hides_no_other_one() {
 }
 
 /// What is in the place while a large file is on its way, and how it is stopped.
-fn stopped(signals: &[&str], name: &str) {
+fn stopped(signals: &[&str], name: &str, before: impl FnOnce(&Fleet)) {
     let _using = using();
     let fleet = standing();
     let there = There::new(fleet, name);
@@ -238,6 +238,7 @@ fn stopped(signals: &[&str], name: &str) {
         listed(fleet, "ou23s", &there.path).contains("/in/big f")
     });
     assert_eq!(inside(fleet, "ou23s", &format!("cat {}/big", there.path)), "old");
+    before(fleet);
     for signal in signals {
         try_sh("kill", &[&format!("-{signal}"), &child.id().to_string()]);
     }
@@ -253,13 +254,23 @@ fn stopped(signals: &[&str], name: &str) {
 
 #[test]
 fn a_killed_fleet_leaves_the_old_file_and_nothing_else() {
-    stopped(&["KILL"], "cp-killed");
+    stopped(&["KILL"], "cp-killed", |_| {});
+}
+
+#[test]
+fn a_far_end_that_is_too_slow_to_clear_up_behind_itself_leaves_nothing_either() {
+    // What stands still does not see that it is to end, until it is ended by force.
+    let stand_still = |fleet: &Fleet| {
+        inside(fleet, "ou23s", "pkill -STOP -f '[.]fleet-cp-'");
+    };
+    stopped(&["KILL"], "cp-killed-slow", stand_still);
+    stopped(&["INT"], "cp-interrupted-slow", stand_still);
 }
 
 #[test]
 fn ctrl_c_leaves_the_old_file_and_nothing_else() {
-    stopped(&["INT"], "cp-interrupted");
-    stopped(&["INT", "INT"], "cp-pressed");
+    stopped(&["INT"], "cp-interrupted", |_| {});
+    stopped(&["INT", "INT"], "cp-pressed", |_| {});
 }
 
 #[test]

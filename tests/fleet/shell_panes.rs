@@ -77,11 +77,14 @@ fn each_hub_has_a_pane_with_its_name_in_a_session_of_its_own() {
     let mut pty = tmux.terminal(40, "$FLEET shell ou23s mvu23s; echo left with $?");
     let window = &standing().name;
     eventually("two panes", Duration::from_secs(20), || tmux.panes(window).len() == 2);
+    // A pane is there a moment before it has its name.
+    eventually("their names", Duration::from_secs(10), || {
+        let panes = tmux.panes(window);
+        let names = panes.iter().map(|(title, above, _)| [title.as_str(), above.as_str()]);
+        names.eq([["ou23s"; 2], ["mvu23s"; 2]])
+    });
     let panes = tmux.panes(window);
     tmux.each_is_its_hubs(&panes);
-    let titles: Vec<(&str, &str)> =
-        panes.iter().map(|(title, above, _)| (title.as_str(), above.as_str())).collect();
-    assert_eq!(titles, [("ou23s", "ou23s"), ("mvu23s", "mvu23s")]);
     // Both are seen in the terminal, with their names above them.
     let shown = pty.shows("hub:mvu23s");
     assert!(shown.contains(" ou23s ") && shown.contains(" mvu23s "), "{shown}");
@@ -107,6 +110,7 @@ fn in_a_tmux_that_is_there_it_is_a_new_window_of_panes_as_large_as_each_other() 
     tmux.run(&["send-keys", "-t", "before", &line, "Enter"]);
     let window = &standing().name;
     eventually("three panes", Duration::from_secs(20), || tmux.panes(window).len() == 3);
+    // It comes to the front when all of it is there.
     eventually("it is in front", Duration::from_secs(10), || {
         tmux.says(&["display-message", "-p", "#{window_name}"]).trim() == window
     });
