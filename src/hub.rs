@@ -214,6 +214,11 @@ impl Hub {
         self.tunnel_dir().join("way")
     }
 
+    /// While this is there, a tunnel that begins waits, though not for ever.
+    pub fn tunnel_hold(&self) -> PathBuf {
+        self.tunnel_dir().join("hold")
+    }
+
     /// The master's pinned host key, as OpenSSH's `known_hosts` has it.
     pub fn known_hosts(&self) -> PathBuf {
         self.tunnel_dir().join("known_hosts")

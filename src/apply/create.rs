@@ -62,7 +62,7 @@ pub async fn create(
 ) -> Result<(), Failure> {
     let mut undo = Undo::default();
     let mut at = Step::Sandbox;
-    let turns = Turns::default();
+    let turns = Turns::of(1);
     let turn = turns.turn().await;
     let steps = async {
         has_files(creation.engine, creation.fleet, creation.hub).await?;
@@ -124,13 +124,14 @@ async fn steps(
     let id = undo.make_container(engine, spec.clone(), interrupt).await?;
     drop(to_make);
     let to_start = turn.made().await;
+    let held = turn.hold(hub);
     engine.start(&id).await?;
     drop(to_start);
     has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;
     turn.runs().await;
 
     begin(Step::Tunnel, tell);
-    wait_for_tunnel(engine, fleet, hub, &id).await?;
+    turn.connect(held, Box::pin(wait_for_tunnel(engine, fleet, hub, &id))).await?;
 
     begin(Step::Credentials, tell);
     let project = try_credentials(engine, fleet, hub, interrupt).await?;

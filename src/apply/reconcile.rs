@@ -10,7 +10,7 @@ use super::tunnel::{go_another_way, reconnect};
 use super::turns::{Turn, Turns};
 use super::upgrade::{Upgrade, finish, nobody_works, upgrade};
 use crate::exit::Failure;
-use crate::hub::{Fleet, Hub};
+use crate::hub::{EngineName, Fleet, Hub};
 use crate::interrupt::Interrupt;
 use crate::plan::reconcile::{Action, Step};
 use crate::systems::docker::Engine;
@@ -83,8 +83,13 @@ pub async fn reconcile(
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) {
     // Each engine's own: one that hangs keeps nobody waiting elsewhere.
-    let turns: BTreeMap<_, Turns> = steps.iter().map(|(hub, _)| (&hub.engine, Turns::default())).collect();
-    let turns = &turns;
+    let mut to_make: BTreeMap<&EngineName, usize> = BTreeMap::new();
+    for (hub, step) in steps {
+        *to_make.entry(&hub.engine).or_default() +=
+            usize::from(matches!(step.action, Action::Make | Action::Remake { .. }));
+    }
+    let turns: &BTreeMap<_, _> =
+        &to_make.into_iter().map(|(engine, count)| (engine, Turns::of(count))).collect();
     stream::iter(steps)
         .for_each_concurrent(UNDER_WAY, |(hub, step)| async move {
             let Some(turns) = turns.get(&hub.engine) else { return };

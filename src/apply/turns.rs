@@ -1,18 +1,29 @@
 //! Many sandboxes at once, in an order that has them all run soon: all are made before the first is started, and started before any is
 //! asked for anything. What a sandbox does once it runs, its tunnel and what asks through it, takes as much of an engine's machine as
-//! making it.
+//! making it, so the tunnels of many are held back until all run.
 
+use std::path::PathBuf;
+use std::pin::pin;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::files;
+use crate::hub::Hub;
+
 /// How many hubs at once before their sandboxes are there: a jump host takes only so many logins at a time.
 const PREPARING: u32 = 8;
 
 /// How long what is ready waits for others: one of them may hang until its own time limit.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many tunnels at once begin to connect: a jump host's sshd turns some away from the tenth that has not logged in yet.
+const CONNECTING: u32 = 12;
+
+/// How long a tunnel has that turn. One whose master is away must not keep others from theirs.
+const CONNECTS: Duration = Duration::from_secs(1);
 
 /// The turns of all hubs of one engine.
 #[derive(Debug)]
@@ -22,7 +33,9 @@ pub struct Turns {
     making: Semaphore,
     /// Twice as many: half of it is waiting for the kernel.
     starting: Semaphore,
+    connecting: Semaphore,
     at_once: u32,
+    many: bool,
 }
 
 /// The turn of one hub, from its beginning.
@@ -32,17 +45,35 @@ pub struct Turn<'t> {
     preparing: Option<SemaphorePermit<'t>>,
 }
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self::among(available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1)))
+/// A tunnel that is held back, until this is dropped.
+#[derive(Debug)]
+pub struct Held(PathBuf);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The tunnel itself waits no longer than some seconds for this.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
 impl Turns {
-    fn among(cores: u32) -> Self {
+    /// For that many sandboxes that are to be made.
+    pub fn of(sandboxes: usize) -> Self {
+        let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        Self::among(cores, sandboxes)
+    }
+
+    fn among(cores: u32, sandboxes: usize) -> Self {
         let turns = |count: u32| Semaphore::new(usize::try_from(count).unwrap_or(1));
         let at_once = cores.saturating_mul(2);
-        Self { preparing: turns(PREPARING), making: turns(cores), starting: turns(at_once), at_once }
+        Self {
+            preparing: turns(PREPARING),
+            making: turns(cores),
+            starting: turns(at_once),
+            connecting: turns(CONNECTING),
+            at_once,
+            many: u32::try_from(sandboxes).is_ok_and(|sandboxes| sandboxes > at_once),
+        }
     }
 
     /// Waits until a hub can begin.
@@ -69,9 +100,28 @@ impl<'t> Turn<'t> {
         self.turns.to_start().await
     }
 
+    /// Holds a hub's tunnel back where it would take the machine from sandboxes that are still to be started.
+    pub fn hold(&self, hub: &Hub) -> Option<Held> {
+        let file = hub.tunnel_hold();
+        // Without it, all takes a little longer, and that is all.
+        (self.turns.many && files::replace(&file, b"", 0o600).is_ok()).then_some(Held(file))
+    }
+
     /// It runs. Waits until all others run that can be started.
     pub async fn runs(&self) {
         after_all(&self.turns.starting, self.turns.at_once).await;
+    }
+
+    /// Lets a tunnel go in its turn, and waits until it is there.
+    pub async fn connect<T>(&self, held: Option<Held>, tunnel: impl Future<Output = T>) -> T {
+        let turn = self.turns.connecting.acquire().await.ok();
+        drop(held);
+        let mut tunnel = pin!(tunnel);
+        if let Ok(connected) = timeout(CONNECTS, tunnel.as_mut()).await {
+            return connected;
+        }
+        drop(turn);
+        tunnel.await
     }
 }
 
@@ -104,7 +154,7 @@ mod tests {
             drop(to_start);
             did("started", hub);
             turn.runs().await;
-            did("asked", hub);
+            turn.connect(None, async { did("asked", hub) }).await;
         }))
         .await;
         done.into_inner().unwrap()
@@ -112,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_are_made_before_one_is_started_and_started_before_one_is_asked() {
-        let turns = Turns::among(2);
+        let turns = Turns::among(2, 30);
         let done = done(&turns, &[Duration::from_millis(50); 30]).await;
         let words: Vec<&str> = done.iter().map(|(what, _)| *what).collect();
         assert_eq!(words, [["made"; 30], ["started"; 30], ["asked"; 30]].concat());
@@ -120,12 +170,46 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_keeps_the_others_no_longer_than_patience_lasts() {
-        let turns = Turns::among(4);
+        let turns = Turns::among(4, 10);
         let began = Instant::now();
         let mut making = [Duration::from_millis(50); 10];
         making[3] = Duration::from_mins(1);
         let done = done(&turns, &making).await;
         assert_eq!(done.iter().rposition(|(_, hub)| *hub != 3), Some(26), "{done:?}");
         assert!(began.elapsed() < Duration::from_secs(61), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tunnels_connect_by_turns_and_one_that_cannot_keeps_the_others_no_longer_than_its_turn() {
+        let turns = Turns::among(2, 60);
+        let (began, connected) = (Instant::now(), Mutex::new(Vec::new()));
+        join_all((0..60).map(async |hub| {
+            let turn = turns.turn().await;
+            // Every other master is away.
+            let takes = Duration::from_millis(if hub % 2 == 0 { 100 } else { 20_000 });
+            turn.connect(None, sleep(takes)).await;
+            connected.lock().unwrap().push((began.elapsed().as_millis(), hub));
+        }))
+        .await;
+        let connected = connected.into_inner().unwrap();
+        let good: Vec<u128> = connected.iter().filter(|(_, hub)| hub % 2 == 0).map(|(at, _)| *at).collect();
+        assert!(good.len() == 30 && good.iter().all(|at| *at <= 5_000), "{good:?}");
+    }
+
+    #[tokio::test]
+    async fn tunnels_are_held_back_only_where_there_are_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut hub = crate::hub::samples::hub("a");
+        hub.state = dir.path().to_owned();
+        files::private_dir(&hub.tunnel_dir()).unwrap();
+        let (few, many) = (Turns::among(2, 4), Turns::among(2, 5));
+        assert!(few.turn().await.hold(&hub).is_none());
+        let turn = many.turn().await;
+        let held = turn.hold(&hub);
+        assert!(hub.tunnel_hold().exists());
+        turn.connect(held, async { assert!(!hub.tunnel_hold().exists()) }).await;
+        // Nothing is held back for good by one that ends before.
+        drop(turn.hold(&hub));
+        assert!(!hub.tunnel_hold().exists());
     }
 }

@@ -34,7 +34,7 @@ pub async fn upgrade(
     engine.rename(old, &fleet.aside_of(&hub.name)).await?;
     let making = async {
         engine.stop(old).await?;
-        let turns = Turns::default();
+        let turns = Turns::of(1);
         complete(&Creation::new(engine, fleet, hub, interrupt), turns.turn().await, tell).await
     };
     let made = interrupt.or(Box::pin(making)).await.unwrap_or_else(|| Err(Failure::interrupted()));
