@@ -214,7 +214,7 @@ impl Hub {
         self.tunnel_dir().join("way")
     }
 
-    /// While this is there, a tunnel that begins waits, though not for ever.
+    /// A pipe that a tunnel which begins reads to its end first, where it is there.
     pub fn tunnel_hold(&self) -> PathBuf {
         self.tunnel_dir().join("hold")
     }

@@ -124,7 +124,8 @@ async fn steps(
     let id = undo.make_container(engine, spec.clone(), interrupt).await?;
     drop(to_make);
     let to_start = turn.made().await;
-    let held = turn.hold(hub);
+    // Elsewhere a pipe of here has no other end.
+    let held = (!fleet.may_be_elsewhere(hub)).then(|| turn.hold(hub)).flatten();
     engine.start(&id).await?;
     drop(to_start);
     has_the_same(engine, fleet, hub, &spec, &id, interrupt).await?;

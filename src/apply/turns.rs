@@ -2,15 +2,17 @@
 //! asked for anything. What a sandbox does once it runs, its tunnel and what asks through it, takes as much of an engine's machine as
 //! making it, so the tunnels of many are held back until all run.
 
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::files;
 use crate::hub::Hub;
 
 /// How many hubs at once before their sandboxes are there: a jump host takes only so many logins at a time.
@@ -45,14 +47,29 @@ pub struct Turn<'t> {
     preparing: Option<SemaphorePermit<'t>>,
 }
 
-/// A tunnel that is held back, until this is dropped.
+/// A tunnel that is held back: it reads a pipe, whose end comes when this is dropped, or fleet is killed.
 #[derive(Debug)]
-pub struct Held(PathBuf);
+pub struct Held {
+    path: PathBuf,
+    _end: File,
+}
+
+impl Held {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        // One that a killed fleet left.
+        let _ = std::fs::remove_file(&path);
+        // Its directory is for its owner only, who need not be who fleet runs as.
+        mknodat(CWD, &path, FileType::Fifo, Mode::from(0o644), 0)?;
+        // With both of its ends: one alone would wait for the other.
+        let end = File::options().read(true).write(true).open(&path)?;
+        Ok(Self { path, _end: end })
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // The tunnel itself waits no longer than some seconds for this.
-        let _ = std::fs::remove_file(&self.0);
+        // A tunnel that finds it with nobody there waits some seconds, and no more.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -102,9 +119,8 @@ impl<'t> Turn<'t> {
 
     /// Holds a hub's tunnel back where it would take the machine from sandboxes that are still to be started.
     pub fn hold(&self, hub: &Hub) -> Option<Held> {
-        let file = hub.tunnel_hold();
         // Without it, all takes a little longer, and that is all.
-        (self.turns.many && files::replace(&file, b"", 0o600).is_ok()).then_some(Held(file))
+        self.turns.many.then(|| Held::new(hub.tunnel_hold()).ok()).flatten()
     }
 
     /// It runs. Waits until all others run that can be started.
@@ -201,15 +217,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut hub = crate::hub::samples::hub("a");
         hub.state = dir.path().to_owned();
-        files::private_dir(&hub.tunnel_dir()).unwrap();
+        crate::files::private_dir(&hub.tunnel_dir()).unwrap();
         let (few, many) = (Turns::among(2, 4), Turns::among(2, 5));
         assert!(few.turn().await.hold(&hub).is_none());
         let turn = many.turn().await;
-        let held = turn.hold(&hub);
-        assert!(hub.tunnel_hold().exists());
-        turn.connect(held, async { assert!(!hub.tunnel_hold().exists()) }).await;
-        // Nothing is held back for good by one that ends before.
-        drop(turn.hold(&hub));
-        assert!(!hub.tunnel_hold().exists());
+        let held = turn.hold(&hub).unwrap();
+        let path = hub.tunnel_hold();
+        let (said, says) = std::sync::mpsc::channel();
+        let tunnel = std::thread::spawn(move || {
+            let mut pipe = File::open(path).unwrap();
+            said.send("waits").unwrap();
+            io::copy(&mut pipe, &mut io::sink()).unwrap();
+            said.send("goes").unwrap();
+        });
+        assert_eq!(says.recv().unwrap(), "waits");
+        assert!(says.recv_timeout(Duration::from_millis(100)).is_err());
+        turn.connect(Some(held), async { assert!(!hub.tunnel_hold().exists()) }).await;
+        assert_eq!(says.recv().unwrap(), "goes");
+        tunnel.join().unwrap();
     }
 }

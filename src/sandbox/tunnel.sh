@@ -87,14 +87,12 @@ again() {
 }
 trap again USR1
 
-# Where many sandboxes are started at once, fleet lets their tunnels go when all run. A fleet that was killed lets nothing go.
+# Where many sandboxes are started at once, fleet lets their tunnels go when all run: this pipe ends then, or when fleet does.
 hold=/run/fleet/hold
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    [ -z "${FLEET_SOCKET-}" ] && [ -e "$hold" ] || break
-    { sleep 0.5 2>/dev/null || sleep 1; } &
+if [ -z "${FLEET_SOCKET-}" ] && [ -p "$hold" ]; then
+    timeout 10 cat "$hold" >/dev/null 2>&1 &
     wait $!
-done
-[ -n "${FLEET_SOCKET-}" ] || rm -f "$hold"
+fi
 
 while :; do
     rm -f "$socket"
