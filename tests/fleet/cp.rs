@@ -222,7 +222,7 @@ fn one_sandbox_that_is_stopped_hides_no_other_one() {
 }
 
 /// What is in the place while a large file is on its way, and how it is stopped.
-fn stopped(signals: &[&str], name: &str, before: impl FnOnce(&Fleet)) {
+fn stopped(signals: &[&str], name: &str, before: impl FnOnce(&Fleet, &str)) {
     let _using = using();
     let fleet = standing();
     let there = There::new(fleet, name);
@@ -238,7 +238,11 @@ fn stopped(signals: &[&str], name: &str, before: impl FnOnce(&Fleet)) {
         listed(fleet, "ou23s", &there.path).contains("/in/big f")
     });
     assert_eq!(inside(fleet, "ou23s", &format!("cat {}/big", there.path)), "old");
-    before(fleet);
+    // Other tests copy into the same sandbox.
+    let seen = listed(fleet, "ou23s", &there.path);
+    let own =
+        seen.split_whitespace().find_map(|path| path.strip_suffix("/in/big")).expect("its own directory");
+    before(fleet, own);
     for signal in signals {
         try_sh("kill", &[&format!("-{signal}"), &child.id().to_string()]);
     }
@@ -248,20 +252,21 @@ fn stopped(signals: &[&str], name: &str, before: impl FnOnce(&Fleet)) {
     });
     assert_eq!(inside(fleet, "ou23s", &format!("cat {}/big", there.path)), "old");
     eventually("nobody is at it", Duration::from_secs(5), || {
-        !fleet.processes("ou23s").iter().any(|line| line.contains("tar -xopf"))
+        !fleet.processes("ou23s").iter().any(|line| line.contains(own))
     });
 }
 
 #[test]
 fn a_killed_fleet_leaves_the_old_file_and_nothing_else() {
-    stopped(&["KILL"], "cp-killed", |_| {});
+    stopped(&["KILL"], "cp-killed", |_, _| {});
 }
 
 #[test]
 fn a_far_end_that_is_too_slow_to_clear_up_behind_itself_leaves_nothing_either() {
     // What stands still does not see that it is to end, until it is ended by force.
-    let stand_still = |fleet: &Fleet| {
-        inside(fleet, "ou23s", "pkill -STOP -f '[.]fleet-cp-'");
+    let stand_still = |fleet: &Fleet, own: &str| {
+        let of_it = own.replacen('.', "[.]", 1);
+        inside(fleet, "ou23s", &format!("pkill -STOP -f '{of_it}'"));
     };
     stopped(&["KILL"], "cp-killed-slow", stand_still);
     stopped(&["INT"], "cp-interrupted-slow", stand_still);
@@ -269,8 +274,8 @@ fn a_far_end_that_is_too_slow_to_clear_up_behind_itself_leaves_nothing_either() 
 
 #[test]
 fn ctrl_c_leaves_the_old_file_and_nothing_else() {
-    stopped(&["INT"], "cp-interrupted", |_| {});
-    stopped(&["INT", "INT"], "cp-pressed", |_| {});
+    stopped(&["INT"], "cp-interrupted", |_, _| {});
+    stopped(&["INT", "INT"], "cp-pressed", |_, _| {});
 }
 
 #[test]
