@@ -2,14 +2,14 @@
 //! asked for anything. What a sandbox does once it runs, its tunnel and what asks through it, takes as much of an engine's machine as
 //! making it, so the tunnels of many are held back until all run.
 
-use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -51,7 +51,7 @@ pub struct Turn<'t> {
 #[derive(Debug)]
 pub struct Held {
     path: PathBuf,
-    _end: File,
+    _end: OwnedFd,
 }
 
 impl Held {
@@ -60,8 +60,9 @@ impl Held {
         let _ = std::fs::remove_file(&path);
         // Its directory is for its owner only, who need not be who fleet runs as.
         mknodat(CWD, &path, FileType::Fifo, Mode::from(0o644), 0)?;
-        // With both of its ends: one alone would wait for the other.
-        let end = File::options().read(true).write(true).open(&path)?;
+        // With both of its ends: one alone would wait for the other. Whoever is in the sandbox can put something else there.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let end = open(&path, flags, Mode::empty())?;
         Ok(Self { path, _end: end })
     }
 }
@@ -200,7 +201,8 @@ mod tests {
         let turns = Turns::among(2, 60);
         let (began, connected) = (Instant::now(), Mutex::new(Vec::new()));
         join_all((0..60).map(async |hub| {
-            let turn = turns.turn().await;
+            let mut turn = turns.turn().await;
+            drop(turn.made().await);
             // Every other master is away.
             let takes = Duration::from_millis(if hub % 2 == 0 { 100 } else { 20_000 });
             turn.connect(None, sleep(takes)).await;
@@ -225,7 +227,7 @@ mod tests {
         let path = hub.tunnel_hold();
         let (said, says) = std::sync::mpsc::channel();
         let tunnel = std::thread::spawn(move || {
-            let mut pipe = File::open(path).unwrap();
+            let mut pipe = std::fs::File::open(path).unwrap();
             said.send("waits").unwrap();
             io::copy(&mut pipe, &mut io::sink()).unwrap();
             said.send("goes").unwrap();

@@ -74,6 +74,27 @@ fn the_tunnel_comes_back_when_the_sandbox_was_restarted_or_its_ssh_was_killed() 
 }
 
 #[test]
+fn a_tunnel_that_is_held_back_goes_when_it_is_let_go_and_after_a_while_where_nobody_is_there_to_do_so() {
+    let _breaking = breaking();
+    let (fleet, hub) = (standing(), world().hub("mvu23s"));
+    let _mend = mend(hub);
+    let hold = fleet.state("mvu23s").join("tunnel/hold");
+    assert!(try_sh("mkfifo", &[hold.to_str().expect("UTF-8")]).status.success());
+    let _gone = Undo(|| {
+        let _ = std::fs::remove_file(&hold);
+    });
+    let held = std::fs::File::options().read(true).write(true).open(&hold).expect("a pipe");
+    docker(&["restart", "-t", "3", &fleet.container("mvu23s")]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!answers(fleet, hub));
+    drop(held);
+    eventually("the tunnel is there", BACK, || answers(fleet, hub));
+    // As a fleet that was killed leaves it.
+    docker(&["restart", "-t", "3", &fleet.container("mvu23s")]);
+    eventually("the tunnel is there all the same", Duration::from_secs(10) + BACK, || answers(fleet, hub));
+}
+
+#[test]
 fn a_master_that_hung_for_longer_than_the_tunnel_waits_is_reached_again_when_it_goes_on() {
     let _breaking = breaking();
     let (fleet, hub) = (standing(), world().hub("mvu23s"));
