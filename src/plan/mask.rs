@@ -95,7 +95,7 @@ fn whole_word(word: &str) -> String {
 }
 
 fn is_option(word: &str) -> bool {
-    word.len() > 1 && word.starts_with("--") && !word.contains([' ', '\t', '\n'])
+    word.starts_with("--") && !word.contains([' ', '\t', '\n'])
 }
 
 fn is_secret_option(word: &str) -> bool {

@@ -104,6 +104,14 @@ fn parts_of_the_state_that_are_not_mounted_are_no_trouble() {
 }
 
 #[test]
+fn whatever_becomes_of_a_container_its_name_is_told() {
+    let known = OldContainer { cluster: Some("known".to_owned()), ..of_z2j() };
+    for container in [of_z2j(), known, OldContainer { ip: None, ..of_z2j() }] {
+        assert_eq!(read(&container, &fleet(), &|_| true).container(), "ou23s");
+    }
+}
+
+#[test]
 fn a_container_beside_the_fleet_is_told_with_what_to_do_and_one_of_its_hubs_is_not() {
     let told = |container: &OldContainer| beside_the_fleet(&read(container, &fleet(), &|_| true));
     assert_eq!(told(&of_z2j()).unwrap().hint.as_deref(), Some("fleet adopt ou23s"));

@@ -127,6 +127,8 @@ mod tests {
     fn commas_in_a_pattern_are_its_own() {
         assert_eq!(pieces("a,b"), ["a", "b"]);
         assert_eq!(pieces("/x{1,2}/,b"), ["/x{1,2}/", "b"]);
+        assert_eq!(pieces("/x,y/,b"), ["/x,y/", "b"]);
+        assert_eq!(pieces("/x/y,z/,b"), ["/x/y,z/", "b"]);
         assert_eq!(pieces("{a,b}*,[,]c, d "), ["{a,b}*", "[,]c", "d"]);
         assert_eq!(pieces(""), [""]);
         assert_eq!(pieces("a,,b"), ["a", "", "b"]);
@@ -154,6 +156,8 @@ mod tests {
         assert_eq!(near("ou2s*"), ["ou23s", "ou24s"]);
         assert_eq!(near("unidata*s"), [""; 0]);
         assert_eq!(near("/unidata-w$/"), ["unidata-workshop"]);
+        let many = ["ou21s", "ou22s", "ou23s", "ou24s", "ou25s"];
+        assert_eq!(Pattern::parse("ou2s*").unwrap().near(many.into_iter()).len(), NEAR);
     }
 
     proptest::proptest! {

@@ -84,7 +84,7 @@ fn names_in_archives_stay_below_their_directory() {
     for name in ["", "/etc/passwd", "..", "a/../../b", "./..", "a/..", "a\0b", "//a"] {
         assert!(path(name).is_err(), "{name:?}");
     }
-    assert!(within(&[b'a'; 5000]).is_err());
+    assert!(within(&[b'a'; 4096]).is_ok() && within(&[b'a'; 4097]).is_err());
 }
 
 #[test]
@@ -93,6 +93,8 @@ fn only_files_and_directories_come_out_of_an_archive_and_nobody_gets_rights_by_i
         (0..=255).filter(|kind| matches!(what(*kind), What::File | What::Directory)).collect();
     assert_eq!(made, *b"\x00057");
     assert!([b'2', b'3', b'4', b'6'].iter().all(|kind| matches!(what(*kind), What::Left(_))));
+    assert_eq!([b'1', b'L', b'K'].map(what), [What::Again, What::LongName, What::LongLink]);
+    assert_eq!([b'g', b'x', b'S'].map(what), [What::Nothing, What::About, What::Refused]);
     for mode in [0o7777, 0o4755, 0o100_644, 0] {
         assert_eq!(as_a_file(mode) & !0o777, 0);
         assert_eq!(as_a_directory(mode) & 0o7700, 0o700);
@@ -111,6 +113,12 @@ fn the_far_ends_words_lead_to_what_can_be_done() {
     assert!(full.hint.unwrap().contains("make room"));
     let openrc = told(paths::OPENRC, MOUNTED, "fleet: /home/openstack/bin/openrc.sh is mounted there\n");
     assert_eq!(openrc.hint.unwrap(), "new credentials: fleet openrc set ou23s FILE");
+    let wordless = told(paths::OPENRC, MOUNTED, "");
+    assert_eq!(wordless.reason, "/home/openstack/bin/openrc.sh is mounted into the sandbox");
+    assert!(wordless.hint.unwrap().starts_with("new credentials"));
+    for missing in ["sh: 1: tar: not found", "exec: no such program"] {
+        assert!(told("/x", 127, missing).hint.unwrap().contains("needs sh, tar"));
+    }
     let other = told("/x", 1, "mv: cannot move 'a' to 'b': Device or resource busy");
     assert!(other.hint.unwrap().contains("where it is mounted from"));
     assert!(told("/x", CUT, "").reason.contains("nothing was changed"));

@@ -23,6 +23,7 @@ fn what_is_no_secret_stays_as_it_is() {
         &["curl", "https://hub.example.org:443/hub/api?x=1", "-u", "op"],
         &["kubectl", "get", "secret", "hub"],
         &["cp", "--all", "a", ":/home/openstack"],
+        &["env", "OS_TOKEN=", "run", "--token="],
     ] {
         assert_eq!(mask(words), words);
     }
@@ -40,7 +41,16 @@ fn what_is_around_a_secret_stays() {
     assert_eq!(line(&["env", "DB_PASSWORD=a b", "run"]), "env DB_PASSWORD=[secret] run");
     assert_eq!(line(&["curl", "-u", "me:it", "h"]), "curl -u me:[secret] h");
     assert_eq!(line(&["--token", "--all"]), "--token --all");
+    assert_eq!(line(&["sh", "-c", "TOKEN=a@ run"]), "sh -c TOKEN=[secret] run");
     assert_eq!(line(&["env", "schlüssel_Token_für=a", "run"]), "env schlüssel_Token_für=[secret] run");
+}
+
+#[test]
+fn only_what_follows_a_shells_c_is_taken_apart() {
+    assert_eq!(line(&["bash", "-eulc", "TOKEN=a b"]), "bash -eulc TOKEN=[secret] b");
+    for option in ["-e", "-async", "--c", "c"] {
+        assert_eq!(line(&["run", option, "TOKEN=a b"]), format!("run {option} TOKEN=[secret]"));
+    }
 }
 
 /// What people have for secrets, quotes and blanks apart.

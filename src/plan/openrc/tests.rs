@@ -190,6 +190,8 @@ fn the_tunnel_is_nobodys_work_and_everything_else_is() {
         process(103, 101, "sleep"),
     ];
     assert_eq!(at_work(&Processes { first: 100, all: all.clone() }), [""; 0]);
+    let of_old_scripts = vec![process(1, 0, "bash"), process(50, 0, "tunnel"), process(51, 50, "ssh")];
+    assert_eq!(at_work(&Processes { first: 1, all: of_old_scripts }), [""; 0]);
     // A shell, what runs in it, and what somebody left behind, which the first process has taken over.
     all.extend([process(200, 1, "bash"), process(201, 200, "helm"), process(202, 100, "tmux")]);
     // Somebody's own ssh is no tunnel, and neither is a program of that name in a shell.

@@ -232,6 +232,13 @@ mod tests {
     use crate::plan::orphans::samples::{claim, now, pv, view};
 
     #[test]
+    fn a_uuids_first_bits_are_its_first_14() {
+        assert_eq!(first_bits(0x0003_ffff_ffff_ffff_ffff_ffff_ffff_ffff), 0);
+        assert_eq!(first_bits(0x0004_0000_0000_0000_0000_0000_0000_0000), 1);
+        assert_eq!(first_bits(u128::MAX), (1 << 14) - 1);
+    }
+
+    #[test]
     fn what_was_looked_at_is_told_in_numbers() {
         let mut view = view(vec![], vec![vec![pv(1), pv(2)], vec![pv(3)], vec![pv(4), pv(5), pv(6), pv(7)]]);
         view.clusters[0].claims = vec![claim(1)];

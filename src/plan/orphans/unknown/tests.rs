@@ -92,6 +92,14 @@ fn a_desktop_blocks_nothing() {
     assert_eq!(deletable(&view, &rules()).len(), 2);
 }
 
+#[test]
+fn two_desktops_of_one_name_block_nothing() {
+    let mut view = with_servers(&["my-vm-1", "my-vm-1"]);
+    view.projects[0].servers[1].id = "another".to_owned();
+    assert_eq!(unknown(&plan(&view, &rules())), [""; 0]);
+    assert_eq!(deletable(&view, &rules()).len(), 2);
+}
+
 type Mark = fn(&mut Server);
 
 #[test]

@@ -63,6 +63,19 @@ fn each_class_is_explained_by_the_part_of_the_rule_that_it_comes_from() {
 }
 
 #[test]
+fn nobody_can_tell_where_a_hub_is_silent() {
+    let mut view = view(vec![volume(1)], vec![vec![]]);
+    let told = |view: &VolumeView| {
+        let rules = rules();
+        let why = why(view, &rules, &volume_id(1));
+        (why.is_complete(), why.volumes[0].cannot_tell())
+    };
+    assert_eq!(told(&view), (true, false));
+    view.unseen = vec![silent("hub-7")];
+    assert_eq!(told(&view), (false, true));
+}
+
+#[test]
 fn every_part_is_answered_also_after_the_one_that_decides() {
     let mut view = view(
         vec![Volume { created_at: Some(now()), ..with_metadata(1, "fleet.keep", "yes") }],
