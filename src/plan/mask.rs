@@ -64,7 +64,7 @@ pub fn mask<T: AsRef<str>>(words: &[T]) -> Vec<String> {
         let before = before.map_or("", AsRef::as_ref);
         out.push(if is_secret_option(before) && !is_option(word) {
             MASK.to_owned()
-        } else if is_user_option(before) && word.contains(':') && !word.contains("://") {
+        } else if is_user_option(before) && word.contains(':') && !is_url(word) {
             format!("{}:{MASK}", word.split(':').next().unwrap_or_default())
         } else if is_script_option(before) {
             text(word)
@@ -105,6 +105,12 @@ fn is_secret_option(word: &str) -> bool {
 
 fn is_user_option(word: &str) -> bool {
     ["-u", "--user", "--proxy-user"].contains(&word)
+}
+
+/// `git push -u https://...`. A password may begin with slashes, too, so other words before them are a user's name.
+fn is_url(word: &str) -> bool {
+    word.split_once("://")
+        .is_some_and(|(scheme, _)| ["http", "https", "ssh", "git", "file"].contains(&scheme))
 }
 
 /// `sh -c`, `bash -lc`: what follows is taken apart.

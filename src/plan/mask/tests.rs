@@ -21,6 +21,7 @@ fn what_is_no_secret_stays_as_it_is() {
         &["openstack", "server", "show", "6ec122bb-8936-436b-9806-50eeffc60e68"],
         &["helm", "upgrade", "jhub", "--version", "3.0.0", "--values", "secrets.yaml"],
         &["curl", "https://hub.example.org:443/hub/api?x=1", "-u", "op"],
+        &["git", "push", "-u", "https://git.example.org/hub", "main"],
         &["kubectl", "get", "secret", "hub"],
         &["cp", "--all", "a", ":/home/openstack"],
         &["env", "OS_TOKEN=", "run", "--token="],
@@ -40,6 +41,7 @@ fn what_is_around_a_secret_stays() {
     assert_eq!(line(&["mysql", "--password", "x", "--host", "h"]), "mysql --password [secret] --host h");
     assert_eq!(line(&["env", "DB_PASSWORD=a b", "run"]), "env DB_PASSWORD=[secret] run");
     assert_eq!(line(&["curl", "-u", "me:it", "h"]), "curl -u me:[secret] h");
+    assert_eq!(line(&["curl", "-u", "me://it", "h"]), "curl -u me:[secret] h");
     assert_eq!(line(&["--token", "--all"]), "--token --all");
     assert_eq!(line(&["sh", "-c", "TOKEN=a@ run"]), "sh -c TOKEN=[secret] run");
     assert_eq!(line(&["env", "schlüssel_Token_für=a", "run"]), "env schlüssel_Token_für=[secret] run");
