@@ -69,7 +69,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A tunnel that finds it with nobody there waits some seconds, and no more.
+        // A tunnel that finds it with nobody there waits some seconds, and removes it.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -92,6 +92,8 @@ hold=/run/fleet/hold
 if [ -z "${FLEET_SOCKET-}" ] && [ -p "$hold" ]; then
     timeout 10 cat "$hold" >/dev/null 2>&1 &
     wait $!
+    # One that a killed fleet left holds back the first tunnel that finds it, and no later one.
+    rm -f "$hold"
 fi
 
 while :; do

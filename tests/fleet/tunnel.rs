@@ -92,6 +92,7 @@ fn a_tunnel_that_is_held_back_goes_when_it_is_let_go_and_after_a_while_where_nob
     // As a fleet that was killed leaves it.
     docker(&["restart", "-t", "3", &fleet.container("mvu23s")]);
     eventually("the tunnel is there all the same", Duration::from_secs(10) + BACK, || answers(fleet, hub));
+    assert!(!hold.exists());
 }
 
 #[test]
