@@ -175,12 +175,23 @@ fn new_host_keys(hub: &'static WorldHub) -> Undo<impl FnMut()> {
         "mkdir -p /root/keys && mv /etc/ssh/ssh_host_* /root/keys/ && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key \
          && ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key && pkill -x sshd",
     );
-    let listens = move || std::net::TcpStream::connect((hub.ip.as_str(), 22)).is_ok();
-    eventually("sshd is back", Duration::from_secs(20), listens);
+    let back = move || {
+        eventually("sshd is back, with the key of its file", Duration::from_secs(20), || shows_its_key(hub));
+    };
+    back();
     Undo(move || {
         on_master("mv -f /root/keys/* /etc/ssh/ && pkill -x sshd");
-        eventually("sshd is back", Duration::from_secs(20), listens);
+        back();
     })
+}
+
+/// Whether a master's sshd shows the host key that is in its file. One that has just been told to end still takes a
+/// connection, and shows the key that it began with.
+fn shows_its_key(hub: &WorldHub) -> bool {
+    let file = docker(&["exec", &hub.container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub"]);
+    let scanned = try_sh("ssh-keyscan", &["-T", "2", "-t", "ed25519", &hub.ip]);
+    let key = file.split_whitespace().nth(1).expect("a type and a key");
+    String::from_utf8_lossy(&scanned.stdout).split_whitespace().any(|word| word == key)
 }
 
 /// The fingerprint of a master's key of the type that is pinned, as somebody reads it on its console.

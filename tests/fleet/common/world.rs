@@ -180,7 +180,12 @@ pub struct Undo<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for Undo<F> {
     fn drop(&mut self) {
-        (self.0)();
+        if std::thread::panicking() {
+            // A second panic would end the whole run of tests. What failed is on stderr all the same.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut self.0));
+        } else {
+            (self.0)();
+        }
     }
 }
 
