@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod create;
 pub mod delete;
 mod elsewhere;
+mod held;
 pub mod host_keys;
 pub mod mark;
 pub mod openrc;

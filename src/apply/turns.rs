@@ -2,17 +2,14 @@
 //! asked for anything. What a sandbox does once it runs, its tunnel and what asks through it, takes as much of an engine's machine as
 //! making it, so the tunnels of many are held back until all run.
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::held::Held;
 use crate::hub::Hub;
 
 /// How many hubs at once before their sandboxes are there: a jump host takes only so many logins at a time.
@@ -45,33 +42,6 @@ pub struct Turns {
 pub struct Turn<'t> {
     turns: &'t Turns,
     preparing: Option<SemaphorePermit<'t>>,
-}
-
-/// A tunnel that is held back: it reads a pipe, whose end comes when this is dropped, or fleet is killed.
-#[derive(Debug)]
-pub struct Held {
-    path: PathBuf,
-    _end: OwnedFd,
-}
-
-impl Held {
-    fn new(path: PathBuf) -> io::Result<Self> {
-        // One that a killed fleet left.
-        let _ = std::fs::remove_file(&path);
-        // Its directory is for its owner only, who need not be who fleet runs as.
-        mknodat(CWD, &path, FileType::Fifo, Mode::from(0o644), 0)?;
-        // With both of its ends: one alone would wait for the other. Whoever is in the sandbox can put something else there.
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let end = open(&path, flags, Mode::empty())?;
-        Ok(Self { path, _end: end })
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // A tunnel that finds it with nobody there waits some seconds, and removes it.
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
 impl Turns {
@@ -229,7 +199,7 @@ mod tests {
         let tunnel = std::thread::spawn(move || {
             let mut pipe = std::fs::File::open(path).unwrap();
             said.send("waits").unwrap();
-            io::copy(&mut pipe, &mut io::sink()).unwrap();
+            std::io::copy(&mut pipe, &mut std::io::sink()).unwrap();
             said.send("goes").unwrap();
         });
         assert_eq!(says.recv().unwrap(), "waits");
