@@ -23,6 +23,17 @@ pub use pull::pull;
 pub use push::{Destination, push};
 pub use sources::{Source, Sources, look};
 
+/// For `scripts/fuzz`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::path::Path;
+
+    /// Into an empty directory, as `x`.
+    pub fn unpack(archive: &[u8], stage: &Path) -> Result<u64, String> {
+        super::unpack::unpack(archive, stage, "x", "x".as_ref()).map(|unpacked| unpacked.copied.files)
+    }
+}
+
 /// Names that are told of what was left out; the others are counted.
 const TOLD: usize = 20;
 
