@@ -51,13 +51,15 @@ pub mod labels {
     pub const SCHEMA: &str = "fleet.schema";
     /// The fingerprint of the specification that it was made from.
     pub const SPEC: &str = "fleet.spec";
+    /// The id of the hub's image, where fleet has put a layer of its own on it. Images have it, and what is made from them.
+    pub const IMAGE: &str = "fleet.image";
 }
 
 /// The version of the scheme; a sandbox of another version is recreated.
 pub const SCHEMA: &str = "1";
 
 /// The user that a sandbox runs as: the owner of the hub's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Owner {
     /// User id.
     pub uid: u32,

@@ -7,6 +7,7 @@ mod dial;
 mod engine;
 mod images;
 mod inside;
+mod layer;
 mod old;
 mod probe;
 mod processes;

@@ -1,5 +1,6 @@
 //! `fleet up` and `fleet down`: sandboxes are brought to what fleet.toml says, and nothing else is touched.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -86,6 +87,71 @@ fn a_hub_that_was_written_into_the_file_by_hand_is_made() {
     fleet.run(&["up"]).exits(0).says(&hub.host_key_fingerprint).says("ou23s: made");
     fleet.run(&["status"]).exits(0);
     assert_eq!(fleet.toml(), text);
+}
+
+/// What is where fleet brings things into a hub's sandbox: names, kinds, modes, owners and sizes, and what is in its own files.
+fn brought_in(fleet: &Fleet, hub: &str) -> BTreeSet<String> {
+    let script = "find /etc /home /opt -xdev ! -name hosts ! -name hostname ! -name resolv.conf -printf '%p %y %m %U:%G %s %l\n'; \
+                  md5sum /etc/passwd /opt/fleet/*; id";
+    let found = docker(&["exec", "--user", "0", &fleet.container(hub), "sh", "-c", script]);
+    found.lines().map(|line| line.replace(hub, "HUB")).collect()
+}
+
+#[test]
+fn sandboxes_after_the_first_are_made_from_an_image_that_has_what_the_first_was_brought() {
+    let _using = using();
+    let hubs = ["mvu23s", "ou23s"];
+    let fleet = Fleet::with(&hubs);
+    let image = |hub: &str| docker(&["inspect", "-f", "{{.Image}}", &fleet.container(hub)]);
+    let of_hub = docker(&["image", "inspect", "-f", "{{.Id}}", "fleet/sandbox"]);
+    // One command each.
+    assert_eq!(hubs.map(image), [of_hub.clone(), of_hub.clone()]);
+    let before = id(&fleet, "ou23s");
+    for hub in hubs {
+        docker(&["rm", "-f", &fleet.container(hub)]);
+    }
+    fleet.run(&["up"]).exits(0);
+    let (first, second) = match hubs.map(image) {
+        [a, b] if a == of_hub && b != of_hub => ("mvu23s", "ou23s"),
+        [a, b] if b == of_hub && a != of_hub => ("ou23s", "mvu23s"),
+        images => panic!("{images:?}, {of_hub}"),
+    };
+    let layered = image(second);
+    let [one, other] = [first, second].map(|hub| brought_in(&fleet, hub));
+    assert!(one.len() > 100 && one.iter().any(|line| line.starts_with("/opt/fleet/tunnel f 755 0:0 ")));
+    let differ: Vec<&String> = one.symmetric_difference(&other).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+    let inside = |field: &str| {
+        [first, second].map(|hub| {
+            let found = docker(&["inspect", "-f", field, &fleet.container(hub)]);
+            // No volumes are no volumes.
+            found.replace(hub, "HUB").replace(&world().hub(hub).ip, "IP").replace("null", "{}")
+        })
+    };
+    for field in [
+        "{{json .Config.Env}}",
+        "{{json .Config.User}}",
+        "{{json .Config.Volumes}}",
+        "{{json .Config.Healthcheck}}",
+    ] {
+        let [one, other] = inside(field);
+        assert_eq!(one, other, "{field}");
+    }
+    // Whoever looks with docker sees what image it is.
+    let name = docker(&["inspect", "-f", "{{.Config.Image}}", &fleet.container(second)]);
+    assert_eq!(name, format!("fleet/sandbox:fleet-{}", &layered["sha256:".len()..][..12]));
+    assert_ne!(id(&fleet, "ou23s"), before);
+    fleet.run(&["status"]).exits(0);
+    fleet.run(&["up"]).exits(0).says("there is nothing to do");
+    fleet.run(&["exec", "--all", "--", "sh", "-c", "openstack --version && touch ~/.ssh/mine"]).exits(0);
+
+    // One that somebody removes, who thinks that nobody needs it, is loaded again.
+    for hub in hubs {
+        docker(&["rm", "-f", &fleet.container(hub)]);
+    }
+    try_sh("docker", &["rmi", &name]);
+    fleet.run(&["up"]).exits(0);
+    assert!(hubs.map(image).contains(&layered), "the same files on the same image are the same image");
 }
 
 #[test]
@@ -187,7 +253,8 @@ fn build(image: &str, script: &str) -> String {
 }
 
 fn image_of(fleet: &Fleet, hub: &str) -> String {
-    docker(&["inspect", "-f", "{{.Image}}", &fleet.container(hub)])
+    let field = "{{with index .Config.Labels \"fleet.image\"}}{{.}}{{else}}{{.Image}}{{end}}";
+    docker(&["inspect", "-f", field, &fleet.container(hub)])
 }
 
 #[test]

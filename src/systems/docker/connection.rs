@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 
+use super::layer::Layers;
 use super::{Chunk, Error, ExecSpec, Running, dial};
 use crate::hub::{ASIDE, DeclaredEngine, Endpoint, EngineName, HubName};
 use crate::observed::{Sandbox, SandboxState};
@@ -38,6 +39,8 @@ pub struct Connection {
     one_of_several: bool,
     /// The users that an image has, by its id: to read a file of a container costs as much as to make one.
     pub(super) users: Arc<Mutex<HashMap<String, String>>>,
+    /// The images with fleet's layer.
+    pub(super) layers: Arc<tokio::sync::Mutex<Layers>>,
 }
 
 impl Connection {
@@ -64,7 +67,8 @@ impl Connection {
             .await
             .map_err(|_| Error::TimedOut { what: format!("reach the engine at {at}"), limit })?
             .map_err(no_engine)?;
-        Ok(Self { docker, limit, name: name.clone(), at: at.clone(), one_of_several, users: Arc::default() })
+        let (users, layers) = Default::default();
+        Ok(Self { docker, limit, name: name.clone(), at: at.clone(), one_of_several, users, layers })
     }
 
     /// What it is called.
@@ -269,7 +273,13 @@ fn as_sandbox(summary: ContainerSummary, engine: &EngineName) -> Option<Sandbox>
         aside: summary.names.iter().flatten().any(|name| name.ends_with(ASIDE)),
         id: summary.id?,
         hub: HubName::new(found.get(labels::HUB)?).ok()?,
-        image: summary.image_id.unwrap_or_default(),
+        // What fleet put on it makes no other image of it.
+        image: found
+            .get(labels::IMAGE)
+            .filter(|id| !id.is_empty())
+            .cloned()
+            .or(summary.image_id)
+            .unwrap_or_default(),
         fingerprint: found.get(labels::SPEC).cloned().unwrap_or_default(),
         state: match summary.state? {
             ContainerSummaryStateEnum::RUNNING => SandboxState::Running,

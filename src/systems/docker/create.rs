@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as BindMount, MountType, RestartPolicy,
@@ -12,30 +13,78 @@ use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, UploadToContainerOptions,
 };
 use futures_util::TryStreamExt as _;
+use tokio::time::timeout;
 
+use super::layer::Layer;
 use super::{Connection, Error};
 use crate::observed::SandboxState;
-use crate::sandbox::{SandboxSpec, paths, with_operator};
+use crate::sandbox::{SandboxSpec, labels, paths, with_operator};
 
 /// What Docker says of a bind mount whose source is missing, before it says which.
 const NO_SOURCE: &str = "bind source path does not exist";
 
+/// How long a sandbox waits for the first one of its image, which may hang until its own time limit.
+const FIRST: Duration = Duration::from_secs(5);
+
 impl Connection {
-    /// Makes a sandbox and brings fleet's own programs into it. It is not started yet. If it cannot be finished, it is
-    /// taken away again.
+    /// Makes a sandbox, with fleet's own programs in it. It is not started yet. If it cannot be finished, it is taken away again.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<String, Error> {
-        let mut created = self.ask_to_create(spec).await;
+        let Ok(mut layers) = timeout(FIRST, self.layers.lock()).await else {
+            return self.create_without(spec).await;
+        };
+        let Some(image) = self.image_id(&spec.image).await? else {
+            return Err(Error::NoImage { image: spec.image.clone() });
+        };
+        let of = (image, spec.owner);
+        let layer = match layers.get(&of).cloned() {
+            None => {
+                let id = self.create_without(spec).await?;
+                layers.insert(of, Layer::Unmade(id.clone()));
+                return Ok(id);
+            }
+            Some(Layer::Unmade(first)) => {
+                let made = self.layered(spec, &of.0, &first).await.ok().flatten();
+                let layer = made.map_or(Layer::Unusable, Layer::Made);
+                layers.insert(of, layer.clone());
+                layer
+            }
+            Some(known) => known,
+        };
+        drop(layers);
+        match layer {
+            Layer::Made(image) => match self.make(spec, &image).await {
+                // Whoever clears away what no container uses may have come in between.
+                Err(Error::NoImage { .. }) => self.create_without(spec).await,
+                made => made,
+            },
+            Layer::Unmade(_) | Layer::Unusable => self.create_without(spec).await,
+        }
+    }
+
+    /// Makes a sandbox of the image as it is, and brings in what it needs.
+    async fn create_without(&self, spec: &SandboxSpec) -> Result<String, Error> {
+        let id = self.make(spec, &spec.image).await?;
+        match self.bring_in(&id, spec).await {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                // What is told is why it failed; that it could not be removed either would only hide that.
+                let _ = self.remove(&id).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn make(&self, spec: &SandboxSpec, image: &str) -> Result<String, Error> {
+        let mut created = self.ask_to_create(spec, image).await;
         if created.as_ref().is_err_and(Error::is_conflict)
             && let Some(leftover) = self.leftover(spec).await?
         {
             self.remove(&leftover).await?;
-            created = self.ask_to_create(spec).await;
+            created = self.ask_to_create(spec, image).await;
         }
-        let id = match created {
-            Ok(id) => id,
-            Err(error) if error.is_not_found() => {
-                return Err(Error::NoImage { image: spec.image.clone() });
-            }
+        match created {
+            Ok(id) => Ok(id),
+            Err(error) if error.is_not_found() => Err(Error::NoImage { image: spec.image.clone() }),
             Err(error) => {
                 // No answer in time is no proof that none was made.
                 if let Error::TimedOut { .. } = error
@@ -43,15 +92,7 @@ impl Connection {
                 {
                     let _ = self.remove(&spec.container).await;
                 }
-                return Err(self.not_there(error));
-            }
-        };
-        match self.bring_in(&id, spec).await {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                // What is told is why it failed; that it could not be removed either would only hide that.
-                let _ = self.remove(&id).await;
-                Err(error)
+                Err(self.not_there(error))
             }
         }
     }
@@ -69,10 +110,10 @@ impl Connection {
         }
     }
 
-    async fn ask_to_create(&self, spec: &SandboxSpec) -> Result<String, Error> {
+    async fn ask_to_create(&self, spec: &SandboxSpec, image: &str) -> Result<String, Error> {
         let options = CreateContainerOptions { name: Some(spec.container.clone()), ..Default::default() };
         let what = || format!("create container {}", spec.container);
-        Ok(self.ask(what, self.docker.create_container(Some(options), create_body(spec))).await?.id)
+        Ok(self.ask(what, self.docker.create_container(Some(options), create_body(spec, image))).await?.id)
     }
 
     /// A sandbox of the same hub that was never started: whoever asked for it was killed while the engine was still at it,
@@ -86,7 +127,7 @@ impl Connection {
     /// Puts fleet's programs and the operator's user into a container that was just made.
     async fn bring_in(&self, id: &str, spec: &SandboxSpec) -> Result<(), Error> {
         let passwd = self.users_in(id, spec).await?;
-        let archive = archive(spec, &with_operator(&passwd, spec.owner))
+        let archive = archive(spec, &with_operator(&passwd, spec.owner), &[])
             .map_err(|error| Error::Passwd { container: spec.container.clone(), why: error.to_string() })?;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
         self.ask(
@@ -101,13 +142,18 @@ impl Connection {
         let what = || format!("inspect container {}", spec.container);
         let image =
             self.ask(what, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?.image;
-        let known = || self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(passwd) = image.as_ref().and_then(|image| known().get(image).cloned()) {
+        if let Some(passwd) = image.as_deref().and_then(|image| self.known_users(image)) {
             return Ok(passwd);
         }
         let passwd = self.read_file(id, "/etc/passwd", &spec.container).await?;
-        known().extend(image.map(|image| (image, passwd.clone())));
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.extend(image.map(|image| (image, passwd.clone())));
         Ok(passwd)
+    }
+
+    /// The `/etc/passwd` of an image of that id, where a sandbox of it has been made before.
+    pub(super) fn known_users(&self, image: &str) -> Option<String> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
     }
 
     async fn read_file(&self, id: &str, path: &str, container: &str) -> Result<String, Error> {
@@ -135,19 +181,25 @@ pub(super) fn bind(source: &Path, target: String, read_only: bool) -> BindMount 
     }
 }
 
-fn create_body(spec: &SandboxSpec) -> ContainerCreateBody {
+fn create_body(spec: &SandboxSpec, image: &str) -> ContainerCreateBody {
     let mounts =
         spec.mounts.iter().map(|mount| bind(&mount.source, mount.target.clone(), mount.read_only)).collect();
     let bytes = i64::try_from(spec.memory).unwrap_or(i64::MAX);
+    let mut labelled: HashMap<String, String> =
+        spec.labels().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if image == spec.image {
+        // Whatever an image says of itself: this one is the hub's.
+        labelled.insert(labels::IMAGE.to_owned(), String::new());
+    }
     ContainerCreateBody {
         hostname: Some(spec.hub.clone()),
         user: Some(format!("{}:{}", spec.owner.uid, spec.owner.gid)),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         working_dir: Some(paths::HOME.to_owned()),
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         entrypoint: Some(vec![paths::HOLD_TUNNEL.to_owned()]),
         cmd: Some(Vec::new()),
-        labels: Some(spec.labels().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        labels: Some(labelled),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
             network_mode: spec.network.clone(),
@@ -177,9 +229,17 @@ fn create_body(spec: &SandboxSpec) -> ContainerCreateBody {
     }
 }
 
-/// The archive that is unpacked at the container's root: fleet's programs, the users, and a home that the operator owns.
-fn archive(spec: &SandboxSpec, passwd: &str) -> std::io::Result<Vec<u8>> {
+/// The archive that is unpacked at the container's root: fleet's programs, the users, and a home that the operator owns. Before
+/// them the directories above, as they are, where it is to be a layer of an image: one without them would make them its own way.
+pub(super) fn archive(
+    spec: &SandboxSpec,
+    passwd: &str,
+    above: &[(&str, tar::Header)],
+) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
+    for (path, header) in above {
+        archive.append_data(&mut header.clone(), path.trim_start_matches('/'), std::io::empty())?;
+    }
     let mut entry = |path: &str, kind: tar::EntryType, mode: u32, owned: bool, text: &str| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
