@@ -117,9 +117,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     for more in sandboxes.aside(&hub.name).into_iter().chain(sandboxes.spare(&hub.name)) {
         engine.remove(&more.id).await?;
     }
-    // Only a little of the engine's disk, if it cannot be done.
-    let _ = engine.on(&hub.engine)?.clear_layers(None).await;
     config::remove_hub(&fleet.path, &hub.name)?;
+    engine.clear_layers().await;
     if args.purge {
         std::fs::remove_dir_all(&hub.state)
             .map_err(|source| Failure::failed(&files::Error::new("remove", &hub.state, source)))?;

@@ -112,6 +112,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let upgrades = chosen(&hubs, &steps, Step::is_upgrade);
     // It looks for Ctrl-C itself: dropped half-way, a hub would be left without its sandbox.
     upgrade_all(&engine, &fleet, &upgrades, args.force, &context.interrupt, &told).await;
+    if steps.iter().any(|step| matches!(step.action, Action::Make | Action::Remake { .. })) {
+        // Those that older sandboxes were made from.
+        context.unless_interrupted(engine.clear_layers()).await?;
+    }
     drop(progress);
     if context.interrupt.is_asked() {
         return Err(Failure::interrupted());

@@ -51,7 +51,8 @@ pub mod labels {
     pub const SCHEMA: &str = "fleet.schema";
     /// The fingerprint of the specification that it was made from.
     pub const SPEC: &str = "fleet.spec";
-    /// The id of the hub's image, where fleet has put a layer of its own on it. Images have it, and what is made from them.
+    /// The id of the hub's image, where fleet has put a layer of its own on it: on that image, and so on what is made from it. It is
+    /// empty on what is made from the hub's image itself.
     pub const IMAGE: &str = "fleet.image";
 }
 

@@ -40,7 +40,7 @@ pub struct Connection {
     /// The users that an image has, by its id: to read a file of a container costs as much as to make one.
     pub(super) users: Arc<Mutex<HashMap<String, String>>>,
     /// The images with fleet's layer.
-    pub(super) layers: Arc<tokio::sync::Mutex<Layers>>,
+    pub(super) layers: Arc<Layers>,
 }
 
 impl Connection {
@@ -273,7 +273,7 @@ fn as_sandbox(summary: ContainerSummary, engine: &EngineName) -> Option<Sandbox>
         aside: summary.names.iter().flatten().any(|name| name.ends_with(ASIDE)),
         id: summary.id?,
         hub: HubName::new(found.get(labels::HUB)?).ok()?,
-        // What fleet put on it makes no other image of it.
+        // The hub's image, and not the one with fleet's layer.
         image: found
             .get(labels::IMAGE)
             .filter(|id| !id.is_empty())

@@ -23,41 +23,40 @@ use crate::sandbox::{SandboxSpec, labels, paths, with_operator};
 /// What Docker says of a bind mount whose source is missing, before it says which.
 const NO_SOURCE: &str = "bind source path does not exist";
 
-/// How long a sandbox waits for the first one of its image, which may hang until its own time limit.
+/// How long a sandbox waits for the first one of its image, and for the layer: either may hang until its own time limit.
 const FIRST: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// Makes a sandbox, with fleet's own programs in it. It is not started yet. If it cannot be finished, it is taken away again.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<String, Error> {
-        let Ok(mut layers) = timeout(FIRST, self.layers.lock()).await else {
-            return self.create_without(spec).await;
-        };
         let Some(image) = self.image_id(&spec.image).await? else {
             return Err(Error::NoImage { image: spec.image.clone() });
         };
-        let of = (image, spec.owner);
-        let layer = match layers.get(&of).cloned() {
-            None => {
+        let layer = self.layer_of(image.clone(), spec.owner);
+        let Ok(mut layer) = timeout(FIRST, layer.lock()).await else {
+            return self.create_without(spec).await;
+        };
+        match &*layer {
+            Layer::Unknown => {
                 let id = self.create_without(spec).await?;
-                layers.insert(of, Layer::Unmade(id.clone()));
+                *layer = Layer::Unmade;
                 return Ok(id);
             }
-            Some(Layer::Unmade(first)) => {
-                let made = self.layered(spec, &of.0, &first).await.ok().flatten();
-                let layer = made.map_or(Layer::Unusable, Layer::Made);
-                layers.insert(of, layer.clone());
-                layer
+            Layer::Unmade => {
+                let made = self.layered(spec, &image).await.ok().flatten();
+                *layer = made.map_or(Layer::Unusable, Layer::Made);
             }
-            Some(known) => known,
-        };
-        drop(layers);
-        match layer {
+            Layer::Made(_) | Layer::Unusable => {}
+        }
+        let known = layer.clone();
+        drop(layer);
+        match known {
             Layer::Made(image) => match self.make(spec, &image).await {
-                // Whoever clears away what no container uses may have come in between.
-                Err(Error::NoImage { .. }) => self.create_without(spec).await,
+                // Somebody may have cleared it away, and what is wrong with it is not wrong with the hub's.
+                Err(Error::NoImage { .. } | Error::Request { .. }) => self.create_without(spec).await,
                 made => made,
             },
-            Layer::Unmade(_) | Layer::Unusable => self.create_without(spec).await,
+            Layer::Unknown | Layer::Unmade | Layer::Unusable => self.create_without(spec).await,
         }
     }
 
@@ -142,21 +141,16 @@ impl Connection {
         let what = || format!("inspect container {}", spec.container);
         let image =
             self.ask(what, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?.image;
-        if let Some(passwd) = image.as_deref().and_then(|image| self.known_users(image)) {
+        let known = || self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passwd) = image.as_ref().and_then(|image| known().get(image).cloned()) {
             return Ok(passwd);
         }
         let passwd = self.read_file(id, "/etc/passwd", &spec.container).await?;
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        users.extend(image.map(|image| (image, passwd.clone())));
+        known().extend(image.map(|image| (image, passwd.clone())));
         Ok(passwd)
     }
 
-    /// The `/etc/passwd` of an image of that id, where a sandbox of it has been made before.
-    pub(super) fn known_users(&self, image: &str) -> Option<String> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
-    }
-
-    async fn read_file(&self, id: &str, path: &str, container: &str) -> Result<String, Error> {
+    pub(super) async fn read_file(&self, id: &str, path: &str, container: &str) -> Result<String, Error> {
         let options = DownloadFromContainerOptions { path: path.to_owned() };
         let download = self.docker.download_from_container(id, Some(options)).try_fold(
             Vec::new(),
@@ -230,7 +224,7 @@ fn create_body(spec: &SandboxSpec, image: &str) -> ContainerCreateBody {
 }
 
 /// The archive that is unpacked at the container's root: fleet's programs, the users, and a home that the operator owns. Before
-/// them the directories above, as they are, where it is to be a layer of an image: one without them would make them its own way.
+/// them, where it is to be a layer of an image, the directories above.
 pub(super) fn archive(
     spec: &SandboxSpec,
     passwd: &str,

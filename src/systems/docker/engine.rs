@@ -168,6 +168,12 @@ impl Engine {
         Ok(id)
     }
 
+    /// Removes the images with fleet's layer that no container was made from. What cannot be removed only takes a little of a disk,
+    /// and the next one who asks tries again.
+    pub async fn clear_layers(&self) {
+        join_all(self.all.iter().flat_map(|(_, reached)| reached).map(Connection::clear_layers)).await;
+    }
+
     /// What another process connects with to the engine that has a container.
     pub fn address(&self, id: &str) -> Result<(Endpoint, Duration), Error> {
         let connection = self.of(id)?;

@@ -5,10 +5,12 @@
 //! known before. An engine that has that id has that image, and one that does not take it gets each sandbox's files one by one.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 
-use bollard::models::{ImageConfig, ImageInspect};
+use bollard::models::{ContainerCreateBody, ImageConfig, ImageInspect};
 use bollard::query_parameters::{
-    DownloadFromContainerOptions, ImportImageOptions, ListImagesOptions, RemoveImageOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions, ListContainersOptions,
+    ListImagesOptions, RemoveImageOptions,
 };
 use futures_util::TryStreamExt as _;
 use serde_json::json;
@@ -16,21 +18,27 @@ use sha2::{Digest as _, Sha256};
 
 use super::create::archive;
 use super::{Connection, Error};
-use crate::sandbox::{Owner, SandboxSpec, labels, paths, with_operator};
+use crate::sandbox::{Owner, SandboxSpec, labels, with_operator};
 use crate::text::hex;
+
+/// Directories in the root that have something of fleet's below them. A layer without them would make them its own way.
+const ABOVE: [&str; 3] = ["/etc", "/home", "/opt"];
 
 /// As much of an archive as has its first header for sure.
 const BEGINNING: usize = 16 << 10;
 
-/// What an engine is known to have, by the image's id and who sandboxes of it run as.
-pub(super) type Layers = HashMap<(String, Owner), Layer>;
+/// What is known of each image on an engine, by its id and who sandboxes of it run as. Whoever finds out more has the lock.
+pub(super) type Layers = std::sync::Mutex<HashMap<(String, Owner), Arc<tokio::sync::Mutex<Layer>>>>;
 
 /// Whether sandboxes of an image can be made with fleet's layer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Layer {
-    /// One was made without, this container, in which the rest can be looked up.
-    Unmade(String),
-    /// From this image.
+    /// None has been made yet. For one alone it would not be worth while.
+    #[default]
+    Unknown,
+    /// One has been made without.
+    Unmade,
+    /// From the image of this name.
     Made(String),
     /// The engine or the image is one with which that does not work.
     Unusable,
@@ -44,55 +52,100 @@ struct Layered {
 }
 
 impl Connection {
+    /// What is known of an image.
+    pub(super) fn layer_of(&self, image: String, owner: Owner) -> Arc<tokio::sync::Mutex<Layer>> {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.entry((image, owner)).or_default().clone()
+    }
+
     /// The name of the image of that id with fleet's layer on it, which is loaded where the engine does not have it. `None` where
     /// it cannot be made.
-    pub(super) async fn layered(
-        &self,
-        spec: &SandboxSpec,
-        image: &str,
-        container: &str,
-    ) -> Result<Option<String>, Error> {
-        let Some(passwd) = self.known_users(image) else { return Ok(None) };
+    pub(super) async fn layered(&self, spec: &SandboxSpec, image: &str) -> Result<Option<String>, Error> {
         let base = self.ask(|| format!("look at image {image}"), self.docker.inspect_image(image)).await?;
-        let mut parents = Vec::new();
-        for path in ["/etc", parent(paths::HOME), parent(paths::PROGRAMS)] {
-            let Some(header) = self.directory(container, path).await? else { return Ok(None) };
-            parents.push((path, header));
+        // Only the containerd image store has one, which takes no image without what it has already.
+        if base.descriptor.is_some() {
+            return Ok(None);
         }
-        let files = archive(spec, &with_operator(&passwd, spec.owner), &parents);
+        let Some((passwd, parents)) = self.look_into(spec, image).await? else { return Ok(None) };
+        let above: Vec<(&str, tar::Header)> = ABOVE.into_iter().zip(parents).collect();
+        let files = archive(spec, &with_operator(&passwd, spec.owner), &above);
         let Some(layered) = files.ok().and_then(|files| layered(&base, &spec.image, &files)) else {
             return Ok(None);
         };
-        if self.image_id(&layered.tag).await?.as_ref() != Some(&layered.id) {
-            let options = ImportImageOptions { quiet: true, ..Default::default() };
-            let body = bollard::body_full(layered.archive.into());
-            let loading = self.docker.import_image(options, body, None).try_for_each(async |_| Ok(()));
-            self.ask(|| format!("load image {}", layered.tag), loading).await?;
-            if self.image_id(&layered.tag).await?.as_ref() != Some(&layered.id) {
-                // Ids are something else on this engine.
-                self.remove_image(&layered.tag).await?;
-                return Ok(None);
-            }
-            self.clear_layers(Some(&layered.id)).await?;
+        if self.image_id(&layered.tag).await?.as_ref() == Some(&layered.id) {
+            return Ok(Some(layered.tag));
         }
-        Ok(Some(layered.tag))
+        let options = ImportImageOptions { quiet: true, ..Default::default() };
+        let body = bollard::body_full(layered.archive.into());
+        let loading = self.docker.import_image(options, body, None).try_for_each(async |_| Ok(()));
+        self.ask(|| format!("load image {}", layered.tag), loading).await?;
+        match self.image_id(&layered.tag).await? {
+            Some(id) if id == layered.id => Ok(Some(layered.tag)),
+            // Ids are something else on this engine.
+            Some(_) => self.remove_image(&layered.tag).await.map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// The users of an image, and the directories above what fleet puts into it. Looked up in a container that is never started and
+    /// has no mounts: the engine sends what is below as well, until it is told to stop.
+    async fn look_into(
+        &self,
+        spec: &SandboxSpec,
+        image: &str,
+    ) -> Result<Option<(String, Vec<tar::Header>)>, Error> {
+        // The hub is this process's alone: what there is was left by one that was killed.
+        for left in self.probes(&spec.fleet, &spec.hub).await? {
+            self.remove(&left).await?;
+        }
+        let labels = [(labels::FLEET, &spec.fleet), (labels::PROBE, &spec.hub)];
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec!["true".to_owned()]),
+            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.clone())).into()),
+            ..Default::default()
+        };
+        let name = format!("{}.layer", spec.container);
+        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        let what = || format!("look into image {image}");
+        let made = self.ask(what, self.docker.create_container(Some(options), body)).await?;
+        let look = async {
+            let passwd = self.read_file(&made.id, "/etc/passwd", &name).await?;
+            let mut parents = Vec::new();
+            for path in ABOVE {
+                let Some(header) = self.directory(&made.id, path).await? else { return Ok(None) };
+                parents.push(header);
+            }
+            Ok(Some((passwd, parents)))
+        };
+        let looked = look.await;
+        self.remove(&made.id).await?;
+        looked
     }
 
     /// Removes the images with fleet's layer that no container was made from.
-    pub async fn clear_layers(&self, but: Option<&str>) -> Result<(), Error> {
+    pub async fn clear_layers(&self) -> Result<(), Error> {
         let filters = HashMap::from([("label".to_owned(), vec![labels::IMAGE.to_owned()])]);
         let options = ListImagesOptions { filters: Some(filters), ..Default::default() };
         let images = self.ask(|| "list images".to_owned(), self.docker.list_images(Some(options))).await?;
-        for image in images.into_iter().filter(|image| Some(image.id.as_str()) != but) {
+        for image in images {
             // What somebody has built on one, or named, is theirs.
-            if let [tag] = &image.repo_tags[..]
-                && tag.rsplit(':').next() == Some(&tag_of(&image.id))
-            {
-                // The engine refuses where there is a container of it.
-                let _ = self.remove_image(tag).await;
+            let is_ours = |tag: &String| tag.rsplit(':').next() == Some(&tag_of(&image.id));
+            if image.repo_tags.iter().all(is_ours) && !self.is_used(&image.id).await? {
+                for tag in &image.repo_tags {
+                    self.remove_image(tag).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a container of an image.
+    async fn is_used(&self, image: &str) -> Result<bool, Error> {
+        let filters = HashMap::from([("ancestor".to_owned(), vec![image.to_owned()])]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let what = || "list containers".to_owned();
+        Ok(!self.ask(what, self.docker.list_containers(Some(options))).await?.is_empty())
     }
 
     /// Removes an image, and nothing that it is built on.
@@ -102,7 +155,7 @@ impl Connection {
         self.ask(|| format!("remove image {tag}"), removing).await.map(|_| ())
     }
 
-    /// Whose a directory in a container is, and its mode. `None` where there is something else.
+    /// Whose a directory in a container is, and its mode. `None` where there is something else, or it is not root's.
     async fn directory(&self, container: &str, path: &str) -> Result<Option<tar::Header>, Error> {
         let options = DownloadFromContainerOptions { path: path.to_owned() };
         let mut download = std::pin::pin!(self.docker.download_from_container(container, Some(options)));
@@ -125,24 +178,19 @@ fn first_directory(archive: &[u8]) -> Option<tar::Header> {
     let mut archive = tar::Archive::new(archive);
     let entry = archive.entries().ok()?.next()?.ok()?;
     let found = entry.header();
-    // Without its time, which is when files were brought into this container.
-    let header = directory_header(found.mode().ok()? & 0o7777, found.uid().ok()?, found.gid().ok()?);
-    found.entry_type().is_dir().then_some(header)
+    // Where the engine maps users, root is somebody else here, and would be mapped again.
+    let is_roots = found.uid().ok()? == 0 && found.gid().ok()? == 0;
+    (found.entry_type().is_dir() && is_roots).then_some(directory_header(found.mode().ok()? & 0o7777))
 }
 
-fn directory_header(mode: u32, uid: u64, gid: u64) -> tar::Header {
+fn directory_header(mode: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);
     header.set_mode(mode);
-    header.set_uid(uid);
-    header.set_gid(gid);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_size(0);
     header
-}
-
-/// The directory above one of fleet's, which is in the root.
-fn parent(path: &'static str) -> &'static str {
-    path.rsplit_once('/').map_or("/", |(above, _)| above)
 }
 
 /// The tag of an image with fleet's layer.
@@ -172,13 +220,18 @@ fn layered(base: &ImageInspect, image: &str, files: &[u8]) -> Option<Layered> {
     layers.push(format!("sha256:{}", digest(files)));
     let mut config: ImageConfig = base.config.clone().unwrap_or_default();
     config.labels.get_or_insert_default().insert(labels::IMAGE.to_owned(), base_id.to_owned());
+    let mut history = vec![
+        json!({ "created": base.created, "comment": format!("a layer of {base_id}") });
+        layers.len() - 1
+    ];
+    history.push(json!({ "created": base.created, "created_by": "fleet" }));
     let mut description = json!({
         "architecture": base.architecture,
         "os": base.os,
         "created": base.created,
         "config": config,
         "rootfs": { "type": "layers", "diff_ids": layers },
-        "history": [{ "created": base.created, "created_by": "fleet", "comment": format!("on {base_id}") }],
+        "history": history,
     });
     if let Some(variant) = &base.variant {
         description["variant"] = json!(variant);
@@ -315,19 +368,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directory_is_not_taken_for_one() {
-        let entry = |kind: tar::EntryType| {
+    fn only_a_directory_of_roots_is_taken_for_one() {
+        let entry = |kind: tar::EntryType, uid: u64| {
             let mut archive = tar::Builder::new(Vec::new());
-            let mut header = directory_header(0o755, 7, 8);
+            let mut header = directory_header(0o751);
+            header.set_uid(uid);
             header.set_mtime(1);
             header.set_entry_type(kind);
             archive.append_data(&mut header, "home", &[][..]).unwrap();
             archive.into_inner().unwrap()
         };
-        let found = first_directory(&entry(tar::EntryType::Directory)).unwrap();
-        assert_eq!((found.mode().unwrap(), found.uid().unwrap(), found.gid().unwrap()), (0o755, 7, 8));
+        let found = first_directory(&entry(tar::EntryType::Directory, 0)).unwrap();
+        assert_eq!((found.mode().unwrap(), found.uid().unwrap(), found.gid().unwrap()), (0o751, 0, 0));
+        // Its time is another one on each engine, and the layer is to be the same.
         assert_eq!(found.mtime().unwrap(), 0);
-        assert!(first_directory(&entry(tar::EntryType::Symlink)).is_none());
+        assert!(first_directory(&entry(tar::EntryType::Symlink, 0)).is_none());
+        assert!(first_directory(&entry(tar::EntryType::Directory, 100_000)).is_none());
         assert!(first_directory(b"").is_none());
     }
 }
