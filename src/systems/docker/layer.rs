@@ -349,9 +349,7 @@ mod tests {
     fn every_directory_that_something_is_put_into_is_in_the_layer_before_it() {
         let hub = crate::hub::samples::hub("ou23s");
         let spec = SandboxSpec::of("f", &hub, Owner { uid: 7, gid: 8 }, 1 << 30, 512, None);
-        let header = directory_header(0o711, 0, 0);
-        let parents =
-            ["/etc", parent(paths::HOME), parent(paths::PROGRAMS)].map(|path| (path, header.clone()));
+        let parents = ABOVE.map(|path| (path, directory_header(0o711)));
         let bytes = archive(&spec, "root:x:0:0:::\n", &parents).unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);
         let mut seen = vec![std::path::PathBuf::new()];
