@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use bollard::models::{ContainerCreateBody, ImageConfig, ImageInspect};
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions, ListContainersOptions,
-    ListImagesOptions, RemoveImageOptions,
+    ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
 };
 use futures_util::TryStreamExt as _;
 use serde_json::json;
@@ -119,7 +119,10 @@ impl Connection {
             Ok(Some((passwd, parents)))
         };
         let looked = look.await;
-        self.remove(&made.id).await?;
+        // With the volumes that an image may ask for, which are empty.
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        let removing = self.docker.remove_container(&made.id, Some(options));
+        self.ask(|| format!("remove container {name}"), removing).await?;
         looked
     }
 
@@ -133,7 +136,8 @@ impl Connection {
             let is_ours = |tag: &String| tag.rsplit(':').next() == Some(&tag_of(&image.id));
             if image.repo_tags.iter().all(is_ours) && !self.is_used(&image.id).await? {
                 for tag in &image.repo_tags {
-                    self.remove_image(tag).await?;
+                    // The engine may know better what is used.
+                    let _ = self.remove_image(tag).await;
                 }
             }
         }
