@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::common::world::{Undo, docker, eventually, try_sh};
-use crate::common::{Fleet, using, world};
+use crate::common::{Fleet, breaking, using, world};
 
 /// What a dry run says that a hub needs, and why.
 fn wanted(fleet: &Fleet, hub: &str) -> (String, Value) {
@@ -99,7 +99,8 @@ fn brought_in(fleet: &Fleet, hub: &str) -> BTreeSet<String> {
 
 #[test]
 fn sandboxes_after_the_first_are_made_from_an_image_that_has_what_the_first_was_brought() {
-    let _using = using();
+    // Alone: another test's fleet may clear the image away before it is used, and then this one rightly makes do without.
+    let _alone = breaking();
     let hubs = ["mvu23s", "ou23s"];
     let fleet = Fleet::with(&hubs);
     let image = |hub: &str| docker(&["inspect", "-f", "{{.Image}}", &fleet.container(hub)]);
@@ -150,8 +151,16 @@ fn sandboxes_after_the_first_are_made_from_an_image_that_has_what_the_first_was_
         docker(&["rm", "-f", &fleet.container(hub)]);
     }
     try_sh("docker", &["rmi", &name]);
+    // And what a fleet that was killed while it looked into the image leaves is in nobody's way.
+    let left = hubs.map(|hub| format!("{}.layer", fleet.container(hub)));
+    for (name, hub) in left.iter().zip(hubs) {
+        let labels = [format!("fleet.name={}", fleet.name), format!("fleet.probe={hub}")];
+        docker(&["create", "--name", name, "--label", &labels[0], "--label", &labels[1], "fleet/sandbox"]);
+    }
     fleet.run(&["up"]).exits(0);
     assert!(hubs.map(image).contains(&layered), "the same files on the same image are the same image");
+    let is_there = |name: &&String| try_sh("docker", &["inspect", name.as_str()]).status.success();
+    assert_eq!(left.iter().filter(is_there).count(), 1, "of the hub whose turn it was, it is gone");
 }
 
 #[test]

@@ -7,17 +7,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use bollard::models::{ContainerCreateBody, ImageConfig, ImageInspect};
+use bollard::models::{ImageConfig, ImageInspect};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, ImportImageOptions, ListContainersOptions,
-    ListImagesOptions, RemoveContainerOptions, RemoveImageOptions,
+    DownloadFromContainerOptions, ImportImageOptions, ListContainersOptions, ListImagesOptions,
+    RemoveContainerOptions, RemoveImageOptions,
 };
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::create::archive;
-use super::{Connection, Error};
+use super::{Connection, Error, Probe};
 use crate::sandbox::{Owner, SandboxSpec, labels, with_operator};
 use crate::text::hex;
 
@@ -94,26 +94,21 @@ impl Connection {
         spec: &SandboxSpec,
         image: &str,
     ) -> Result<Option<(String, Vec<tar::Header>)>, Error> {
-        // The hub is this process's alone: what there is was left by one that was killed.
-        for left in self.probes(&spec.fleet, &spec.hub).await? {
-            self.remove(&left).await?;
+        let (fleet, hub) = (spec.fleet.clone(), spec.hub.clone());
+        let probe = Probe { name: format!("{}.layer", spec.container), fleet, hub };
+        // The hub is this process's alone: what there is was left by one that was killed. On an engine that others may have, too, it may
+        // be theirs, and stays.
+        if !self.endpoint().may_be_elsewhere()
+            && self.probes(&probe.fleet, &probe.hub).await?.contains(&probe.name)
+        {
+            self.remove(&probe.name).await?;
         }
-        let labels = [(labels::FLEET, &spec.fleet), (labels::PROBE, &spec.hub)];
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(vec!["true".to_owned()]),
-            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.clone())).into()),
-            ..Default::default()
-        };
-        let name = format!("{}.layer", spec.container);
-        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        let what = || format!("look into image {image}");
-        let made = self.ask(what, self.docker.create_container(Some(options), body)).await?;
+        let made = self.make_probe(image, &probe, Vec::new(), "look into the hub's image").await?;
         let look = async {
-            let passwd = self.read_file(&made.id, "/etc/passwd", &name).await?;
+            let passwd = self.read_file(&made, "/etc/passwd", &probe.name).await?;
             let mut parents = Vec::new();
             for path in ABOVE {
-                let Some(header) = self.directory(&made.id, path).await? else { return Ok(None) };
+                let Some(header) = self.directory(&made, path).await? else { return Ok(None) };
                 parents.push(header);
             }
             Ok(Some((passwd, parents)))
@@ -121,8 +116,8 @@ impl Connection {
         let looked = look.await;
         // With the volumes that an image may ask for, which are empty.
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        let removing = self.docker.remove_container(&made.id, Some(options));
-        self.ask(|| format!("remove container {name}"), removing).await?;
+        let removing = self.docker.remove_container(&made, Some(options));
+        self.ask(|| format!("remove container {}", probe.name), removing).await?;
         looked
     }
 

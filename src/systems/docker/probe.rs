@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig, Mount};
 use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions};
 
 use super::create::bind;
@@ -26,20 +26,9 @@ impl Connection {
     pub async fn has_files(&self, image: &str, probe: &Probe, paths: &[PathBuf]) -> Result<(), Error> {
         let mounts =
             paths.iter().enumerate().map(|(number, path)| bind(path, format!("/fleet/{number}"), true));
-        // Without a hub's label: it is no sandbox.
-        let labels = [(labels::FLEET, &probe.fleet), (labels::PROBE, &probe.hub)];
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(vec!["true".to_owned()]),
-            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.clone())).into()),
-            host_config: Some(HostConfig { mounts: Some(mounts.collect()), ..Default::default() }),
-            ..Default::default()
-        };
-        let options = CreateContainerOptions { name: Some(probe.name.clone()), ..Default::default() };
-        let what = || "look for the hub's files".to_owned();
-        let made = self.ask(what, self.docker.create_container(Some(options), body)).await;
+        let made = self.make_probe(image, probe, mounts.collect(), "look for the hub's files").await;
         match made {
-            Ok(made) => self.remove(&made.id).await,
+            Ok(id) => self.remove(&id).await,
             Err(error) if error.is_not_found() => Err(Error::NoImage { image: image.to_owned() }),
             Err(error) => {
                 if let Error::TimedOut { .. } = error {
@@ -48,6 +37,27 @@ impl Connection {
                 Err(self.not_there(error))
             }
         }
+    }
+
+    /// Makes such a container, and returns its id.
+    pub(super) async fn make_probe(
+        &self,
+        image: &str,
+        probe: &Probe,
+        mounts: Vec<Mount>,
+        what: &str,
+    ) -> Result<String, Error> {
+        // Without a hub's label: it is no sandbox.
+        let labels = [(labels::FLEET, &probe.fleet), (labels::PROBE, &probe.hub)];
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(vec!["true".to_owned()]),
+            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.clone())).into()),
+            host_config: Some(HostConfig { mounts: Some(mounts), ..Default::default() }),
+            ..Default::default()
+        };
+        let options = CreateContainerOptions { name: Some(probe.name.clone()), ..Default::default() };
+        Ok(self.ask(|| what.to_owned(), self.docker.create_container(Some(options), body)).await?.id)
     }
 
     /// The names of such containers for a hub: whoever made one was killed before it was removed.
